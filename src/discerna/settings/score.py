@@ -1,0 +1,41 @@
+"""The settings of `discerna score` and `discerna evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from discerna.settings.loading import LoadingSettings
+from discerna.settings.networks import NetworksSettings
+from discerna.settings.ranges import AtLeast
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """A model, pictures, and where the scores go."""
+
+    model: Path
+    data: Path | list[Path]
+    output: Path | None
+    batch_size: Annotated[int, AtLeast(1)]
+    device: Device
+    overwrite: bool
+    loading: LoadingSettings
+    networks: NetworksSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """A model, a labelled image directory, and where the figures go."""
+
+    model: Path
+    data: Path
+    output: Path | None
+    batch_size: Annotated[int, AtLeast(1)]
+    device: Device
+    overwrite: bool
+    loading: LoadingSettings
+    networks: NetworksSettings

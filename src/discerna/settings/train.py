@@ -1,0 +1,104 @@
+"""The settings of `discerna train`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from discerna.errors import SettingsError
+from discerna.settings.early_stopping import StoppingSettings
+from discerna.settings.loading import LoadingSettings
+from discerna.settings.logger import LoggerSettings
+from discerna.settings.networks import NetworksSettings
+from discerna.settings.optimizer import OptimizerSettings
+from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Between, ModelReference
+from discerna.settings.scheduler import AzurePolynomialSettings, SchedulerSettings
+from discerna.settings.trainer import TrainerSettings
+
+Metric = Literal["train_loss", "valid_loss", "valid_accuracy", "valid_top5"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSettings:
+    """The group `augmentation`: how training pictures are varied, afresh in each epoch."""
+
+    name: Literal["none", "light"]
+    crop_scale: list[Annotated[float, Between(0.01, 1)]]
+    flip: Annotated[float, Between(0, 1)]
+    jitter: Annotated[float, Between(0, 1)]
+
+    def __post_init__(self) -> None:
+        if len(self.crop_scale) != 2 or self.crop_scale[0] > self.crop_scale[1]:
+            raise SettingsError(
+                "crop_scale is two numbers, the smaller first",
+                where=f"augmentation.crop_scale={self.crop_scale}",
+                accepted="shares of the picture's area, such as [0.35, 1.0]",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything that decides a run."""
+
+    model: Annotated[str, ModelReference()]
+    train_data: Path
+    valid_data: Path
+    output: Path | None
+    epochs: Annotated[int, AtLeast(1)]
+    batch_size: Annotated[int, AtLeast(1)]
+    learning_rate: Annotated[float, AtLeast(SMALLEST_DOUBLE)]
+    random_seed: int | None
+    patience: Annotated[int, AtLeast(1)]
+    monitor: Metric
+    image_size: Annotated[int, AtLeast(1)] | None
+    pretrained: bool | str
+    arguments: dict[str, Any]
+    overwrite: bool
+    augmentation: AugmentationSettings
+    optimizer: OptimizerSettings
+    scheduler: SchedulerSettings
+    early_stopping: StoppingSettings
+    trainer: TrainerSettings
+    loading: LoadingSettings
+    logger: LoggerSettings
+    callbacks: dict[str, dict[str, Any]]
+    networks: NetworksSettings
+
+    def __post_init__(self) -> None:
+        if self.train_data == self.valid_data:
+            raise SettingsError(
+                "training and validation data are the same directory",
+                where=f"train_data=valid_data={self.train_data}",
+                accepted="two directories with different pictures",
+                remedy="keep about a tenth of the pictures of each label apart for validation",
+            )
+        if self.model_is_directory and (self.pretrained is not False or self.arguments):
+            raise SettingsError(
+                "a setting without effect",
+                where="pretrained" if self.pretrained is not False else "arguments",
+                accepted="a model directory has its weights and arguments already",
+                remedy="give them to discerna create, or pass a network's name as model",
+            )
+        pieces = self.trainer.accumulate_grad_batches
+        if self.batch_size % pieces:
+            raise SettingsError(
+                "the batch cannot be cut into equal pieces",
+                where=f"trainer.accumulate_grad_batches={pieces}",
+                accepted=f"a divisor of batch_size={self.batch_size}",
+                remedy="batch_size stays the number of pictures of one optimizer step",
+            )
+        warmup = self.scheduler.warmup_epochs if isinstance(self.scheduler, AzurePolynomialSettings) else 0
+        if warmup >= self.epochs:
+            raise SettingsError(
+                "the warmup would outlast the training",
+                where=f"scheduler.warmup_epochs={warmup}",
+                accepted=f"fewer than epochs={self.epochs}",
+                remedy=f"use scheduler.warmup_epochs={self.epochs - 1} or less, or more epochs",
+            )
+
+    @property
+    def model_is_directory(self) -> bool:
+        """Whether `model` names a directory rather than a network."""
+        return os.path.isabs(self.model)  # noqa: PTH117 - a text, not a path

@@ -1,0 +1,44 @@
+"""The table of verbs: what each does in a line, and the settings it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from discerna.settings.create import CreateSettings
+from discerna.settings.env import DemoSettings, EnvSettings
+from discerna.settings.score import EvaluateSettings, ScoreSettings
+from discerna.settings.train import TrainSettings
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command of `discerna`."""
+
+    name: str
+    summary: str
+    settings: type[Any]
+    example: str
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("create", "make an untrained model directory", CreateSettings, "network=resnet18 output=models/resnet18"),
+        Verb(
+            "train",
+            "train a model on labelled pictures",
+            TrainSettings,
+            "model=models/resnet18 train_data=data/train valid_data=data/valid output=models/flowers",
+        ),
+        Verb("score", "score pictures with a trained model", ScoreSettings, "model=models/flowers data=data/new"),
+        Verb(
+            "evaluate",
+            "measure a trained model on labelled pictures",
+            EvaluateSettings,
+            "model=models/flowers data=data/test output=evaluation",
+        ),
+        Verb("env", "describe this machine and what is installed", EnvSettings, ""),
+        Verb("demo", "write a small labelled picture set to try things on", DemoSettings, "output=demo"),
+    )
+}
