@@ -1,0 +1,1 @@
+"""Directories on disk: pictures with labels, and models. No torch at import."""

@@ -1,0 +1,1 @@
+"""Pixels: decoding, the stored preprocessing, augmentation, loading."""

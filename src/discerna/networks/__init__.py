@@ -1,0 +1,1 @@
+"""A network's name -> the network with the right head."""

@@ -1,0 +1,1 @@
+"""The only room that imports Lightning: data module, classifier, trainer."""
