@@ -8,34 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from discerna.errors import SettingsError
+from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.early_stopping import StoppingSettings
 from discerna.settings.loading import LoadingSettings
 from discerna.settings.logger import LoggerSettings
 from discerna.settings.networks import NetworksSettings
 from discerna.settings.optimizer import OptimizerSettings
-from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Between, ModelReference
+from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, ModelReference
 from discerna.settings.scheduler import AzurePolynomialSettings, SchedulerSettings
 from discerna.settings.trainer import TrainerSettings
 
 Metric = Literal["train_loss", "valid_loss", "valid_accuracy", "valid_top5"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentationSettings:
-    """The group `augmentation`: how training pictures are varied, afresh in each epoch."""
-
-    name: Literal["none", "light"]
-    crop_scale: list[Annotated[float, Between(0.01, 1)]]
-    flip: Annotated[float, Between(0, 1)]
-    jitter: Annotated[float, Between(0, 1)]
-
-    def __post_init__(self) -> None:
-        if len(self.crop_scale) != 2 or self.crop_scale[0] > self.crop_scale[1]:
-            raise SettingsError(
-                "crop_scale is two numbers, the smaller first",
-                where=f"augmentation.crop_scale={self.crop_scale}",
-                accepted="shares of the picture's area, such as [0.35, 1.0]",
-            )
+METRIC_MODES = {"train_loss": "min", "valid_loss": "min", "valid_accuracy": "max", "valid_top5": "max"}
+"""Which way is better: the one source for early stopping, checkpoints and reports."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,65 @@
+"""The commands as Python functions, with the same settings, checks and errors."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from discerna import console
+
+if TYPE_CHECKING:
+    from discerna.commands.create import CreateResult
+    from discerna.commands.evaluate import EvaluateResult
+    from discerna.commands.score import ScoreResult
+    from discerna.directories.run_result import RunResult
+    from discerna.results.predictor import Predictor
+
+PathLike = str | os.PathLike[str]
+
+
+def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **settings: Any) -> RunResult:
+    """Train a model; settings as on the command line: `epochs=3, optimizer="sgd", trainer={"devices": 2}`."""
+    from discerna import launch
+
+    given = {"model": model, "train_data": train_data, "valid_data": valid_data, **settings}
+    return launch.train(_settings("train", given), console.progress())
+
+
+def create(network: str, output: PathLike, **settings: Any) -> CreateResult:
+    """Make an untrained model directory."""
+    composed = _settings("create", {"network": network, "output": output, **settings})
+    from discerna.commands import create as command
+
+    return command.run(composed, console.progress())
+
+
+def score(*, model: PathLike, data: PathLike | list[PathLike], output: PathLike, **settings: Any) -> ScoreResult:
+    """Score pictures into a file; for scores in memory see `load(...).predict(...)`."""
+    composed = _settings("score", {"model": model, "data": data, "output": output, **settings})
+    from discerna.commands import score as command
+
+    return command.run(composed, console.progress())
+
+
+def evaluate(*, model: PathLike, data: PathLike, **settings: Any) -> EvaluateResult:
+    """Measure a trained model on labelled pictures."""
+    composed = _settings("evaluate", {"model": model, "data": data, **settings})
+    from discerna.commands import evaluate as command
+
+    return command.run(composed, console.progress())
+
+
+def load(path: PathLike, *, device: str = "auto") -> Predictor:
+    """A trained model, ready to predict."""
+    from discerna.directories.model_dir import ModelDirectory
+    from discerna.results.predictor import Predictor
+    from discerna.settings.build import absolute
+
+    return Predictor.of(ModelDirectory.open(absolute(path)), device=device)
+
+
+def _settings(verb: str, given: dict[str, Any]) -> Any:
+    from discerna import composition
+
+    console.configure()
+    return composition.compose(verb, composition.overrides_from(given, verb))

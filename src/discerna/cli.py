@@ -1,0 +1,97 @@
+"""argv -> verb. The only place that reads the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from discerna import console
+from discerna.errors import SettingsError
+from discerna.settings.build import nearest
+from discerna.settings.verbs import VERBS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    console.configure()
+    return console.guard(lambda: _dispatch(typed))
+
+
+def _dispatch(typed: list[str]) -> None:
+    from discerna import __version__
+
+    if not typed or typed[0] in ("-h", "--help", "help"):
+        from discerna import help_text
+
+        console.result(help_text.overview(__version__))
+        return
+    if typed[0] in ("-V", "--version"):
+        console.result(f"discerna {__version__}")
+        return
+    verb, *rest = typed
+    if verb not in VERBS:
+        raise SettingsError(
+            "unknown command", where=verb, accepted=f"it is {' | '.join(VERBS)}", remedy=nearest(verb, VERBS)
+        )
+    flags, overrides = _parse(verb, rest)
+    if flags.help:
+        from discerna import help_text
+
+        console.result(help_text.of_verb(verb))
+        return
+    _run(verb, flags, overrides)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises our error and leaves help and printing to us."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise SettingsError("the command line cannot be read", where=message, remedy="see --help")
+
+
+def _parse(verb: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = _Parser(prog=f"discerna {verb}", add_help=False, allow_abbrev=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("-cd", "--config-dir", type=Path)
+    parser.add_argument("-cn", "--config-name")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    flags, others = parser.parse_known_args(rest)
+    for other in others:
+        if other.startswith("-") and "=" not in other.split("'")[0]:
+            known = ["--help", "--cfg", "--resolve", "--config-dir", "--config-name", "--multirun"]
+            raise SettingsError(
+                "unknown flag", where=other, accepted=f"it is {' | '.join(known)}", remedy=nearest(other, known)
+            )
+    return flags, others
+
+
+def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
+    from discerna import composition
+
+    source = composition.check_source(composition.Source(flags.config_dir, flags.config_name), verb)
+    if flags.cfg:
+        console.result(composition.as_yaml(verb, overrides, source, flags.cfg, flags.resolve))
+        return
+    if flags.multirun:
+        if verb != "train":
+            raise SettingsError("a sweep needs train", where=f"discerna {verb} -m", remedy="leave out -m")
+        from discerna.sweeps import multirun
+
+        console.result(multirun.run(overrides, source, console.progress()).summary())
+        return
+    settings = composition.compose(verb, overrides, source)
+    if verb == "train":
+        from discerna import launch
+
+        result = launch.train(settings, console.progress())
+    else:
+        result = import_module(f"discerna.commands.{verb}").run(settings, console.progress())
+    summary = result.summary()
+    if summary:
+        console.result(summary)

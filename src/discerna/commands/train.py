@@ -1,0 +1,176 @@
+"""`discerna train`: an untrained model and labelled pictures in, a trained model out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from discerna import machine as machines
+from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
+from discerna.directories.run_folder import RunFolder
+from discerna.directories.run_result import RunResult
+from discerna.errors import SettingsError
+from discerna.machine import Machine
+from discerna.networks.architectures import import_user_modules
+from discerna.networks.assembly import create_untrained, has_batch_norm, network_for_labels
+from discerna.progress import SILENT, Progress
+from discerna.results.evaluation import Evaluation, evaluate
+from discerna.results.predictor import Predictor
+from discerna.settings.build import plain
+from discerna.settings.secrets import masked
+from discerna.settings.train import TrainSettings
+from discerna.text_table import align
+from discerna.training.batch_plan import BatchPlan
+from discerna.training.classifier import Classifier
+from discerna.training.data_module import PictureData
+from discerna.training.trainer import FitOutcome, fit
+
+LOG = logging.getLogger("discerna")
+
+PACKAGES = ("discerna", "torch", "torchvision", "lightning", "torchmetrics", "pillow", "safetensors", "numpy")
+
+
+def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
+    """Train to the best epoch, write the model directory, measure it by the exact path."""
+    began = time.monotonic()
+    assert settings.output is not None and settings.random_seed is not None
+    import_user_modules(settings.networks.modules)
+    spec, weights = _starting_model(settings)
+    data = PictureData.open(settings)
+    if settings.monitor == "valid_top5" and len(data.labels) <= 5:
+        raise SettingsError(
+            "a figure that means nothing here",
+            where="monitor=valid_top5",
+            accepted=f"with {len(data.labels)} labels the answer is always among the first five",
+            remedy="use monitor=valid_loss or valid_accuracy",
+        )
+    network, spec = network_for_labels(
+        spec, weights, data.labels, random_seed=settings.random_seed, image_size=settings.image_size
+    )
+    machine = machines.choose(settings.trainer, settings.loading, machines.processes(settings.trainer))
+    world = machine.processes.value * settings.trainer.num_nodes
+    plan = BatchPlan(
+        pictures=len(data.train),
+        batch_size=settings.batch_size,
+        pieces=settings.trainer.accumulate_grad_batches,
+        processes=world,
+        smallest=2 if has_batch_norm(network) else 1,
+    )
+    data.prepare(settings, spec.preprocessing, plan, machine.workers.value)
+    _tell_start(settings, data, spec, machine, plan)
+    classifier = Classifier(network, spec.preprocessing, len(data.labels), settings, machine)
+    outcome = fit(classifier, data, settings, machine, folder, progress)
+    if not outcome.is_first_process:
+        return RunResult(settings.output, folder.path, 0, len(outcome.rows), outcome.stopped, {}, outcome.rows, 0.0)
+    write_model_directory(
+        settings.output,
+        spec,
+        outcome.weights,
+        training=_training_record(settings, data, machine, outcome),
+        overwrite=settings.overwrite,
+    )
+    measured = _measure(settings, data, machine, progress)
+    result = RunResult(
+        output=settings.output,
+        run=folder.path,
+        best_epoch=outcome.best_epoch,
+        epochs_trained=len(outcome.rows),
+        stopped=outcome.stopped,
+        figures=measured.headline(),
+        epochs=outcome.rows,
+        seconds=time.monotonic() - began,
+    )
+    LOG.info("%s; best epoch %d", outcome.stopped, outcome.best_epoch)
+    result.write(folder.result)
+    return result
+
+
+def _starting_model(settings: TrainSettings) -> tuple[ModelSpec, dict[str, Any]]:
+    assert settings.random_seed is not None
+    if settings.model_is_directory:
+        directory = ModelDirectory.open(Path(settings.model), setting="model")
+        if directory.spec.state == "trained":
+            LOG.info("model is trained already: training goes on from its weights")
+        return directory.spec, directory.load_weights()
+    return create_untrained(
+        settings.model,
+        pretrained=settings.pretrained,
+        arguments=settings.arguments,
+        random_seed=settings.random_seed,
+        image_size=settings.image_size,
+        fit=None,
+        resize=None,
+        interpolation=None,
+        mean=None,
+        std=None,
+    )
+
+
+def _tell_start(settings: TrainSettings, data: PictureData, spec: ModelSpec, machine: Machine, plan: BatchPlan) -> None:
+    LOG.info(
+        "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
+        spec.network,
+        len(data.labels),
+        len(data.train),
+        len(data.valid),
+        -(-len(plan.piece_sizes()) // plan.pieces),
+        settings.random_seed,
+    )
+    size = spec.preprocessing
+    rows = [("picture size", str(size.size), f"{size.fit}, from the model"), *machine.lines()]
+    LOG.info("%s", align(rows, indent="  "))
+    if plan.processes > 1:
+        LOG.info(
+            "%d processes share each batch of %d: same pictures and order as one; dropout and batch statistics differ",
+            plan.processes,
+            settings.batch_size,
+        )
+
+
+def _measure(settings: TrainSettings, data: PictureData, machine: Machine, progress: Progress) -> Evaluation:
+    """The figures that count: by the stored model, in fp32, as `discerna evaluate` would."""
+    assert settings.output is not None
+    predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
+    return evaluate(predictor, data.valid, setting="valid_data", batch_size=32, workers=machine.workers.value, progress=progress)
+
+
+def _training_record(
+    settings: TrainSettings, data: PictureData, machine: Machine, outcome: FitOutcome
+) -> dict[str, Any]:
+    """training.json: enough to repeat the run, nothing about who ran it and where."""
+    return {
+        "settings": without_places(masked(plain(settings))),
+        "machine": machine.as_json(),
+        "best_epoch": outcome.best_epoch,
+        "stopped": outcome.stopped,
+        "epochs": [{name: value for name, value in row.items() if name != "pictures_per_second"} for row in outcome.rows],
+        "data": {
+            "train": {"pictures": len(data.train), "fingerprint": data.train.fingerprint()},
+            "valid": {"pictures": len(data.valid), "fingerprint": data.valid.fingerprint()},
+        },
+        "packages": _packages(),
+    }
+
+
+def without_places(values: Any) -> Any:
+    """The values with each absolute path cut down to its last part."""
+    if isinstance(values, dict):
+        return {key: without_places(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [without_places(value) for value in values]
+    if isinstance(values, str) and values.startswith(("/", "~")):
+        return Path(values).name
+    return values
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree
+            continue
+    return found

@@ -1,0 +1,165 @@
+"""Everything that is printed: results on the standard output; notes, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from discerna.errors import DiscernaError
+from discerna.progress import SILENT, Advance, Progress
+from discerna.text_table import printable
+
+LOG = logging.getLogger("discerna")
+
+DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; like KeyboardInterrupt, no ordinary `except` may swallow it."""
+
+
+def result(text: str) -> None:
+    """Print what a command found or made, on the standard output."""
+    print(text, flush=True)
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Show the notes of `logging.getLogger("discerna")` on standard error, once."""
+    if not any(isinstance(handler, _Notes) for handler in LOG.handlers):
+        LOG.addHandler(_Notes())
+    LOG.setLevel(level)
+    LOG.propagate = False
+
+
+def log_to(path: Path) -> logging.Handler:
+    """Write the notes into a file as well; close the handler with `stop_logging`."""
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(min(LOG.level or logging.INFO, logging.INFO))
+    return handler
+
+
+def stop_logging(handler: logging.Handler) -> None:
+    """Undo `log_to`."""
+    LOG.removeHandler(handler)
+    handler.close()
+
+
+class _Notes(logging.Handler):
+    """Notes as plain lines; a bar that is being drawn moves out of their way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = "\n".join(printable(line) for line in record.getMessage().split("\n"))
+        if record.levelno >= logging.WARNING:
+            text = f"warning: {text}"
+        _stderr(text)
+
+
+_bars: list[object] = []
+
+
+def _stderr(text: str) -> None:
+    if _bars:
+        from rich.progress import Progress as RichProgress
+
+        bar = _bars[-1]
+        assert isinstance(bar, RichProgress)
+        bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except UnicodeEncodeError:  # a terminal with a narrow encoding
+        print(text.encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+class Bars:
+    """Progress bars on a terminal, gone when their work is done."""
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Advance]:
+        """Show a bar named `name` of `total` units while the block runs."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        with bar:
+            _bars.append(bar)
+            task = bar.add_task(name, total=total, note="")
+            try:
+                yield lambda count, note: bar.update(task, advance=count, note=note)
+            finally:
+                _bars.remove(bar)
+
+
+def progress() -> Progress:
+    """Bars where a person looks at standard error, nothing elsewhere."""
+    return Bars() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else SILENT
+
+
+def guard(action: Callable[[], None], telling: bool = True) -> int:
+    """Run the action; its exit code, with one clear message for a user's mistake (unless somebody else tells it)."""
+    with _sigterm_raises():
+        try:
+            action()
+        except DiscernaError as error:
+            if telling:
+                tell(error)
+            return FAILED
+        except KeyboardInterrupt:
+            if telling:
+                _stderr("interrupted")
+            return INTERRUPTED
+        except Terminated:
+            if telling:
+                _stderr("terminated")
+            return TERMINATED
+        except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except Exception:
+            traceback.print_exc()
+            _stderr("error: this is a bug in discerna, not a mistake of yours; please report it with the lines above")
+            return FAILED
+    return DONE
+
+
+def tell(error: DiscernaError) -> None:
+    """Print an error on standard error."""
+    text = "\n".join(printable(line) for line in str(error).split("\n"))
+    _stderr(f"error: {text} [{error.code} {type(error).__name__}]")
+    if os.environ.get("DISCERNA_TRACEBACK"):
+        traceback.print_exception(error)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM becomes an exception, so that temporary files are removed; only the main thread may arrange it."""
+
+    def raise_terminated(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, raise_terminated)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,132 @@
+"""A training as one process, or as several under torch's own launcher.
+
+Several processes never parse a command line again: each is `python -m discerna.worker RUN/settings.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from discerna import console, machine
+from discerna.directories.model_dir import refuse_existing_output
+from discerna.directories.run_folder import RunFolder
+from discerna.directories.run_result import RunResult
+from discerna.errors import DiscernaError, ProcessError
+from discerna.progress import Progress
+from discerna.settings.train import TrainSettings
+
+SECRETS = "DISCERNA_SECRETS"
+"""The environment variable by which secrets reach workers."""
+
+
+def train(settings: TrainSettings, progress: Progress) -> RunResult:
+    """Run a training to its end, in this process or in several."""
+    folder, settings, hidden = prepare(settings)
+    try:
+        count = machine.processes(settings.trainer).value
+        if count == 1:
+            return run_here(settings, folder, progress)
+        return _run_several(settings, folder, hidden, count)
+    except DiscernaError as error:
+        folder.write_error(error)
+        raise
+
+
+def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
+    """Decide where the run goes, refuse what is in the way, and write its settings."""
+    if settings.output is None:
+        base = Path("runs").absolute() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        run = base
+        serial = 1
+        while run.exists():  # two runs in the same second
+            serial += 1
+            run = base.with_name(f"{base.name}_{serial}")
+        settings = replace(settings, output=run / "model")
+    else:
+        run = settings.output.with_name(f"{settings.output.name}.run")
+    if settings.random_seed is None:
+        settings = replace(settings, random_seed=secrets.randbits(63))
+    assert settings.output is not None
+    refuse_existing_output(settings.output, overwrite=settings.overwrite)
+    folder, hidden = RunFolder.begin(run, settings)
+    return folder, settings, hidden
+
+
+def run_here(settings: TrainSettings, folder: RunFolder, progress: Progress) -> RunResult:
+    """The training in this process, its notes also in the run folder."""
+    from discerna.commands.train import run
+
+    handler = console.log_to(folder.log)
+    try:
+        return run(settings, folder, progress)
+    except DiscernaError as error:
+        console.LOG.debug("failed: %s", error)
+        raise
+    finally:
+        console.stop_logging(handler)
+
+
+def worker_command(folder: RunFolder, count: int, modules: list[str]) -> list[str]:
+    """The command line of a job: a process tree of its own."""
+    command = [sys.executable, "-m", "discerna.worker", str(folder.settings), "--quiet"]
+    if count > 1:
+        command += ["--processes", str(count)]
+    for module in modules:
+        command += ["--networks-module", module]
+    return command
+
+
+def run_job(command: list[str], hidden: dict[str, Any]) -> int:
+    """Run a job to its end and hand our signals on to it; its exit code, negative for a signal."""
+    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH_VARIABLES}
+    if hidden:
+        environment[SECRETS] = json.dumps(hidden)
+    job = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    try:
+        return job.wait()
+    except BaseException as stopped:
+        # Ctrl-C on a terminal has reached the job already; a signal sent to us alone has not.
+        job.send_signal(signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM)
+        try:
+            job.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            job.kill()
+            job.wait()
+        raise
+
+
+LAUNCH_VARIABLES = frozenset(
+    "LOCAL_RANK RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK ROLE_RANK MASTER_ADDR MASTER_PORT NODE_RANK".split()
+    + ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS"]
+)
+"""What a surrounding launcher leaves in the environment; a job must not take itself for one of its workers."""
+
+
+def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, Any], count: int) -> RunResult:
+    command = worker_command(folder, count, settings.networks.modules)
+    code = run_job(command, hidden)
+    if code != 0:
+        raise failure(folder, code)
+    return RunResult.read(folder.result)
+
+
+def failure(folder: RunFolder, code: int) -> DiscernaError:
+    """Why a job failed: the error that it left, or its exit code."""
+    if code in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    if code in (143, -signal.SIGTERM):
+        raise console.Terminated
+    error = folder.read_error()
+    if error is not None:
+        return error
+    told = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return ProcessError("a process of the training failed", where=told, accepted=f"its messages stand above and in {folder.log}")

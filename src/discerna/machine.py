@@ -1,0 +1,261 @@
+"""What this machine offers, and what is chosen on it: each choice a value with its reason."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from discerna.errors import MachineError
+from discerna.settings.loading import LoadingSettings
+from discerna.settings.trainer import TrainerSettings
+
+FEW_CORES = 4
+"""Up to this many cores a process, decoding beside the training costs more than it gives (docs/architecture.md)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that was chosen, and why."""
+
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Everything `auto` stands for, decided."""
+
+    device: Choice
+    processes: Choice
+    precision: Choice
+    channels_last: Choice
+    fused: Choice
+    threads: Choice
+    workers: Choice
+
+    def lines(self) -> list[tuple[str, str, str]]:
+        """(name, value, reason) of every choice."""
+        return [(f.name, str(getattr(self, f.name).value), getattr(self, f.name).reason) for f in fields(self)]
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """What training.json keeps."""
+        return {f.name: {"value": c.value, "reason": c.reason} for f in fields(self) if (c := getattr(self, f.name))}
+
+
+def processes(trainer: TrainerSettings) -> Choice:
+    """How many processes of this machine train together; imports torch only to count GPUs."""
+    if isinstance(trainer.devices, list):
+        if len(set(trainer.devices)) != len(trainer.devices) or not trainer.devices:
+            raise MachineError(
+                "a GPU is named twice, or none", where=f"trainer.devices={trainer.devices}", remedy="name each once"
+            )
+        return Choice(len(trainer.devices), "the GPUs named by trainer.devices")
+    if isinstance(trainer.devices, int):
+        return Choice(trainer.devices, "trainer.devices")
+    kind = device(trainer).value
+    if kind == "cpu":
+        if trainer.strategy == "ddp":
+            raise MachineError(
+                "the number of processes cannot be chosen",
+                where="trainer.devices=auto",
+                accepted="there is no GPU to count",
+                remedy="use trainer.devices=2",
+            )
+        return Choice(1, "no GPU to count")
+    import torch
+
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    return Choice(count, f"all {count} GPUs" if count > 1 else "one GPU")
+
+
+def choose(trainer: TrainerSettings, loading: LoadingSettings, count: Choice) -> Machine:
+    """Decide everything for one of `count` processes."""
+    kind = device(trainer)
+    _check_devices(trainer, kind.value, count.value)
+    precision = _precision(trainer, kind.value)
+    return Machine(
+        device=kind,
+        processes=count,
+        precision=precision,
+        channels_last=_channels_last(trainer, kind.value),
+        fused=_fused(trainer, kind.value, precision.value),
+        threads=_threads(trainer, count.value),
+        workers=_workers(loading, kind.value, count.value),
+    )
+
+
+def device(trainer: TrainerSettings) -> Choice:
+    """cpu, cuda or mps; MachineError where a GPU was asked for and there is none."""
+    if trainer.accelerator == "cpu":
+        return Choice("cpu", "trainer.accelerator")
+    found = gpu_kind()
+    if trainer.accelerator == "auto":
+        if found is None:
+            return Choice("cpu", "no GPU was found")
+        return Choice(found, f"found {gpu_name(found)}")
+    if found is None or (trainer.accelerator != "gpu" and trainer.accelerator != found):
+        raise MachineError(
+            "the GPU that was asked for is not there",
+            where=f"trainer.accelerator={trainer.accelerator}",
+            accepted=f"torch sees {gpu_name(found) if found else 'no GPU'} on this machine",
+            remedy="use trainer=auto or trainer=cpu; discerna env shows what torch sees",
+        )
+    return Choice(found, "trainer.accelerator")
+
+
+def gpu_kind() -> str | None:
+    """cuda, mps or None."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def gpu_name(kind: str) -> str:
+    """What the GPU calls itself."""
+    import torch
+
+    return torch.cuda.get_device_name(0) if kind == "cuda" else "Apple's GPU"
+
+
+def _check_devices(trainer: TrainerSettings, kind: str, count: int) -> None:
+    import torch
+
+    if isinstance(trainer.devices, list) and kind == "cpu":
+        raise MachineError(
+            "no GPU was found",
+            where=f"trainer.devices={trainer.devices}",
+            accepted="a list names GPUs by number",
+            remedy=f"use trainer.devices={count} for {count} processes on the CPU",
+        )
+    if kind == "cuda":
+        seen = torch.cuda.device_count()
+        highest = max(trainer.devices) + 1 if isinstance(trainer.devices, list) else count
+        if highest > seen:
+            raise MachineError(
+                "more GPUs than there are",
+                where=f"trainer.devices={trainer.devices}",
+                accepted=f"torch sees {seen}",
+                remedy=f"use trainer.devices={seen}",
+            )
+    if kind == "mps" and count > 1:
+        raise MachineError(
+            "Apple's GPU serves one process", where=f"trainer.devices={count}", remedy="use trainer.devices=1"
+        )
+    if trainer.sync_batchnorm and kind == "cpu":
+        raise MachineError(
+            "batch statistics cannot be shared on the CPU",
+            where="trainer.sync_batchnorm=true",
+            accepted="torch's SyncBatchNorm works on GPUs only",
+            remedy="leave it out",
+        )
+
+
+def _precision(trainer: TrainerSettings, kind: str) -> Choice:
+    asked = trainer.precision
+    if asked != "auto":
+        if kind == "cpu" and asked in ("16-mixed", "16-true"):
+            raise MachineError(
+                "half precision needs a GPU",
+                where=f"trainer.precision={asked}",
+                accepted="the CPU takes 32-true, bf16-mixed, bf16-true and 64-true",
+                remedy="use trainer.precision=auto",
+            )
+        return Choice(asked, "trainer.precision")
+    import torch
+
+    if kind == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Choice("bf16-mixed", "the GPU computes in bf16")
+        return Choice("16-mixed", "an older GPU: fp16 with a loss scaler")
+    if kind == "cpu" and cpu_has_bf16():
+        return Choice("bf16-mixed", "the CPU computes in bf16, about twice as fast as fp32")
+    return Choice("32-true", "no fast bf16 on this device")
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 natively; emulated, it is slower than fp32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _channels_last(trainer: TrainerSettings, kind: str) -> Choice:
+    if trainer.channels_last != "auto":
+        return Choice(trainer.channels_last, "trainer.channels_last")
+    if kind == "mps":
+        return Choice(False, "no gain on Apple's GPU")
+    return Choice(True, "convolutions are faster in this layout")
+
+
+def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
+    if trainer.fused != "auto":
+        return Choice(trainer.fused, "trainer.fused")
+    if precision == "16-mixed" and trainer.gradient_clip_val is not None:
+        return Choice(False, "clipping needs the gradients unscaled first")
+    if kind == "mps":
+        return Choice(False, "not tried on Apple's GPU")
+    return Choice(True, "one kernel updates all weights")
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads(trainer: TrainerSettings, count: int) -> Choice:
+    if trainer.threads != "auto":
+        return Choice(trainer.threads, "trainer.threads")
+    if count == 1:
+        import torch
+
+        return Choice(torch.get_num_threads(), "torch's own choice")
+    return Choice(max(1, cores() // count), f"{cores()} cores among {count} processes")
+
+
+def _workers(loading: LoadingSettings, kind: str, count: int) -> Choice:
+    if loading.workers != "auto":
+        return Choice(loading.workers, "loading.workers")
+    mine = cores() // count
+    if mine <= FEW_CORES:
+        return Choice(0, f"{mine} cores a process: decoding beside the training would take them from it")
+    if kind == "cpu":
+        return Choice(1, "the CPU trains; one worker keeps up")
+    return Choice(min(8, mine - 1), f"{mine} cores a process feed the GPU")
+
+
+def describe() -> dict[str, str]:
+    """What `discerna env` tells of the machine."""
+    import torch
+
+    kind = gpu_kind()
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(cores()),
+        "memory": f"{_memory() / 2**30:.0f} GiB",
+        "gpu": "none" if kind is None else f"{count} x {gpu_name(kind)}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

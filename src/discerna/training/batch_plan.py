@@ -1,0 +1,85 @@
+"""Which pictures make up which step, on which process: pure arithmetic, the same everywhere."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from discerna.errors import SettingsError
+from discerna.images.keys import mix
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process takes of one piece of an optimizer step."""
+
+    pictures: list[int]
+    step_size: int
+    """How many pictures the whole step has, over all pieces and processes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """The epoch's pictures cut into steps of `batch_size`, each step into `pieces`, each piece among `processes`.
+
+    Every picture is used once an epoch. A last piece too small to give each process `smallest` pictures joins the
+    piece before it.
+    """
+
+    pictures: int
+    batch_size: int
+    pieces: int = 1
+    processes: int = 1
+    smallest: int = 1
+
+    def __post_init__(self) -> None:
+        needed = self.smallest * self.processes * self.pieces
+        reason = "batch normalisation needs 2 pictures a process" if self.smallest > 1 else "each process needs a picture"
+        if self.batch_size < needed:
+            raise SettingsError(
+                "the batch is too small",
+                where=f"batch_size={self.batch_size}",
+                accepted=f"{reason}: {needed} or more here",
+                remedy=f"use batch_size={needed}"
+                + (" or a network without it, such as vit_b_16 or convnext_tiny" if self.smallest > 1 else ""),
+            )
+        if self.pictures < self.smallest * self.processes:
+            raise SettingsError(
+                "no training step would run",
+                where=f"{self.pictures} training pictures among {self.processes} processes",
+                accepted=reason,
+                remedy="use more pictures or fewer processes",
+            )
+
+    def piece_sizes(self) -> list[int]:
+        """How many pictures each piece of the epoch has."""
+        size = self.batch_size // self.pieces
+        count, rest = divmod(self.pictures, size)
+        sizes = [size] * count
+        if rest >= self.smallest * self.processes:
+            sizes.append(rest)
+        elif rest and sizes:
+            sizes[-1] += rest
+        elif rest:
+            sizes = [rest]
+        return sizes
+
+    def order(self, seed: int, epoch: int) -> list[int]:
+        """The pictures of an epoch, shuffled: a function of seed and epoch alone."""
+        positions = list(range(self.pictures))
+        random.Random(mix("shuffle", seed, epoch)).shuffle(positions)
+        return positions
+
+    def shares(self, seed: int, epoch: int, process: int) -> list[Share]:
+        """What `process` takes in this epoch, piece by piece; a share may be empty."""
+        order = self.order(seed, epoch)
+        sizes = self.piece_sizes()
+        shares = []
+        start = 0
+        for number, size in enumerate(sizes):
+            step = number // self.pieces * self.pieces
+            low = start + process * size // self.processes
+            high = start + (process + 1) * size // self.processes
+            shares.append(Share(order[low:high], sum(sizes[step : step + self.pieces])))
+            start += size
+        return shares

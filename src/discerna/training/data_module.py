@@ -1,0 +1,69 @@
+"""The LightningDataModule around the two image directories, with the label checks."""
+
+from __future__ import annotations
+
+import logging
+
+from lightning.pytorch import LightningDataModule
+
+from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.label_check import check_labels, label_positions
+from discerna.images.loading import PictureDataset
+from discerna.settings.preprocessing import Preprocessing
+from discerna.settings.train import TrainSettings
+from discerna.training.batch_plan import BatchPlan
+from discerna.training.keyed_loader import TrainLoader, ValidationLoader
+
+LOG = logging.getLogger("discerna")
+
+
+class PictureData(LightningDataModule):
+    """Training and validation pictures with the same labels."""
+
+    def __init__(self, train: ImageDirectory, valid: ImageDirectory) -> None:
+        super().__init__()
+        check_labels(train, valid)
+        self.train = train
+        self.valid = valid
+        self.labels = list(train.labels)
+
+    @classmethod
+    def open(cls, settings: TrainSettings) -> PictureData:
+        """Both directories of the settings, their labels checked."""
+        train = ImageDirectory.open(settings.train_data, setting="train_data")
+        valid = ImageDirectory.open(settings.valid_data, setting="valid_data")
+        return cls(train, valid)
+
+    def prepare(self, settings: TrainSettings, spec: Preprocessing, plan: BatchPlan, workers: int) -> None:
+        """Fix how pictures are read, before the trainer asks for loaders."""
+        assert settings.random_seed is not None
+        self._plan = plan
+        self._workers = workers
+        self._seed = settings.random_seed
+        augmentation = settings.augmentation
+        self._train_set = PictureDataset(
+            self.train, spec, label_positions(self.train, self.labels, setting="train_data", allow_missing=False),
+            augmentation, self._seed,
+        )
+        self._valid_set = PictureDataset(
+            self.valid, spec, label_positions(self.valid, self.labels, setting="valid_data", allow_missing=False),
+            None, self._seed,
+        )
+        if plan.batch_size > plan.pictures:
+            LOG.warning(
+                "batch_size=%d is more than the %d training pictures: each epoch is one step of %d",
+                plan.batch_size, plan.pictures, plan.pictures,
+            )
+
+    def train_dataloader(self) -> TrainLoader:
+        """Called by Lightning."""
+        assert self.trainer is not None
+        return TrainLoader(self._train_set, self._plan, self._seed, self._workers, self.trainer)
+
+    def val_dataloader(self) -> ValidationLoader:
+        """Called by Lightning."""
+        assert self.trainer is not None
+        size = max(1, self._plan.batch_size // (self._plan.processes * self._plan.pieces))
+        return ValidationLoader(
+            self._valid_set, size, self.trainer.global_rank, self.trainer.world_size, self._workers
+        )

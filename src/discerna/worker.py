@@ -1,0 +1,85 @@
+"""`python -m discerna.worker RUN/settings.json`: one training, started from its settings and not from argv.
+
+With `--processes N` this process is the agent: torch's own launcher starts N workers of the same line. On several
+machines the user's `torchrun` (or srun) starts it instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from discerna import console, launch
+from discerna.directories.run_folder import RunFolder
+from discerna.errors import DiscernaError, ProcessError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Be the agent or a worker; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m discerna.worker")
+    parser.add_argument("settings", type=Path, help="settings.json of a run folder")
+    parser.add_argument("--processes", type=int, default=1, help="start this many workers on this machine")
+    parser.add_argument("--networks-module", action="append", default=[], help="import this module first")
+    parser.add_argument("--quiet", action="store_true", help="leave an error to error.json; who started this tells it")
+    given = parser.parse_args(arguments)
+    folder = RunFolder(given.settings.absolute().parent)
+    console.configure()
+    action = _be_agent if given.processes > 1 else _be_worker
+    return console.guard(lambda: action(folder, given), telling=not given.quiet)
+
+
+def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=given.processes,
+        run_id=folder.path.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",  # a free port of this machine
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    command = ["-m", "discerna.worker", str(folder.settings), "--quiet"]
+    for module in given.networks_module:
+        command += ["--networks-module", module]
+    try:
+        elastic_launch(config, sys.executable)(*command)
+    except SignalException as stopped:
+        raise (KeyboardInterrupt if stopped.sigval == 2 else console.Terminated) from None
+    except ChildFailedError as failed:
+        rank, first = failed.get_first_failure()
+        raise folder.read_error() or ProcessError(
+            "a process of the training failed",
+            where=f"process {rank} of {given.processes}",
+            accepted=f"exit code {first.exitcode}",
+            remedy=f"its messages stand above and in {folder.log}",
+        ) from None
+
+
+def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
+    settings = folder.read_settings(json.loads(os.environ.get(launch.SECRETS, "{}")), given.networks_module)
+    first = int(os.environ.get("RANK", "0")) == 0
+    if not first:
+        console.configure(level=30)  # warnings only: one log, one display
+    from discerna.commands.train import run
+
+    try:
+        if first:
+            launch.run_here(settings, folder, console.progress())
+        else:
+            run(settings, folder, console.SILENT)
+    except DiscernaError as error:
+        folder.write_error(error)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())
