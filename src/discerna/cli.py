@@ -83,7 +83,9 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
             raise SettingsError("a sweep needs train", where=f"discerna {verb} -m", remedy="leave out -m")
         from discerna.sweeps import multirun
 
-        console.result(multirun.run(overrides, source, console.progress()).summary())
+        sweep = multirun.run(overrides, source, console.progress())
+        console.result(sweep.summary())
+        sweep.raise_failures()
         return
     settings = composition.compose(verb, overrides, source)
     if verb == "train":

@@ -37,38 +37,39 @@ class Source:
 
 def compose(verb: str, overrides: Sequence[str], source: Source = Source()) -> Any:  # noqa: B008 - frozen
     """The checked settings of `verb`; raises one SettingsError that tells every fault."""
-    values = compose_values(verb, overrides, source)
-    settings = build(VERBS[verb].settings, values)
-    _refuse_idle(settings, typed_keys(overrides))
-    return settings
+    prepared = prepare_overrides(verb, overrides, source)
+    return compose_prepared(verb, dict(text.split("=", 1) for text in prepared), source)
 
 
-def compose_values(verb: str, overrides: Sequence[str], source: Source = Source()) -> dict[str, Any]:  # noqa: B008
-    """The composed values of `verb`, not yet checked."""
+def compose_prepared(verb: str, prepared: Mapping[str, str], source: Source) -> Any:
+    """The checked settings of `verb` from overrides that went through `prepare_overrides`."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    config = compose_config(verb, overrides, source)
+    config = _config(verb, [f"{key}={value}" for key, value in prepared.items()], source)
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
         raise SettingsError("a reference cannot be resolved", where=_first_line(error)) from None
     assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    settings = build(VERBS[verb].settings, {str(key): value for key, value in values.items()})
+    _refuse_idle(settings, {key.lstrip("+"): value for key, value in prepared.items()})
+    return settings
 
 
-def compose_config(verb: str, overrides: Sequence[str], source: Source, whole: bool = False) -> Any:
+def _config(verb: str, prepared: Sequence[str], source: Source, whole: bool = False) -> Any:
     """Hydra's DictConfig of `verb`; with `whole`, Hydra's own node is in it."""
     from hydra import compose as hydra_compose
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
-    ready = prepare_overrides(verb, overrides, source)
-    if source.config_dir is not None:
-        ready.append(f"hydra.searchpath=[{quoted(f'file://{source.config_dir}')}]")
-    with _hydra():
+    with _hydra(source):
         try:
-            return hydra_compose(source.config_name or verb, ready, return_hydra_config=whole)
+            return hydra_compose(source.config_name or verb, list(prepared), return_hydra_config=whole)
+        except YAMLError as error:
+            told = " ".join(str(error).split())
+            raise SettingsError("a YAML file cannot be read", where=told) from None
         except (HydraException, OmegaConfBaseException) as error:
             raise _composition_error(error, source) from None
 
@@ -77,7 +78,7 @@ def as_yaml(verb: str, overrides: Sequence[str], source: Source, part: str, reso
     """What `--cfg job|hydra|all` prints."""
     from omegaconf import OmegaConf, open_dict
 
-    config = compose_config(verb, overrides, source, whole=part != "job")
+    config = _config(verb, prepare_overrides(verb, overrides, source), source, whole=part != "job")
     if part == "hydra":
         with open_dict(config):
             config = OmegaConf.create({"hydra": config.hydra})
@@ -100,11 +101,6 @@ def prepare_overrides(verb: str, overrides: Sequence[str], source: Source, multi
     return ready
 
 
-def typed_keys(overrides: Sequence[str]) -> dict[str, str]:
-    """The keys that were typed, with their values as text."""
-    return {key.lstrip("+"): value for key, _, value in (text.partition("=") for text in overrides)}
-
-
 def quoted(text: str) -> str:
     """The text as one literal value of Hydra's override grammar and of OmegaConf."""
     # A backslash needs doubling only where it stands before a quote or an interpolation; both grammars agree.
@@ -121,6 +117,11 @@ def quoted(text: str) -> str:
         backslashes = 0
     out.append("\\" * (2 * backslashes))
     return "'" + "".join(out) + "'"
+
+
+def unquoted(value: str) -> str:
+    """A value as it was typed, for showing."""
+    return value[1:-1] if _is_quoted(value) else value
 
 
 def _prepared(text: str, verb: str, keys: dict[str, Any], groups: dict[str, list[str]], multirun: bool) -> str:
@@ -205,6 +206,8 @@ def _no_value(text: str, known: Sequence[str]) -> SettingsError:
 
 
 def _check_choice(group: str, value: str, choices: Sequence[str], multirun: bool) -> None:
+    if multirun and "(" in value:  # choice(...), glob(...): Hydra expands them and names what does not exist
+        return
     for choice in value.split(",") if multirun else [value]:
         if choice == "null" and group == "experiment":
             continue
@@ -299,22 +302,35 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _hydra() -> Iterator[None]:
-    """Hydra set up for conf/, whatever the surrounding program does with Hydra itself."""
-    from hydra import initialize_config_module, version
-    from hydra.core.global_hydra import GlobalHydra
+def _hydra(source: Source) -> Iterator[None]:
+    """Hydra set up for conf/ and the user's directory, whatever the surrounding program does with Hydra itself."""
+    from hydra import version
 
-    # A user's own Hydra application holds the global; lend it back unchanged, its version base too.
-    outer = GlobalHydra.instance().hydra
-    outer_base = version.getbase()
+    # Public `initialize` takes no second directory, and its search path override is read too late to find a primary
+    # file there. These two are what `hydra.main --config-dir` calls; the pin <1.4 and a test hold them.
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import JobRuntime
+
+    path = create_config_search_path(CONF)
+    if source.config_dir is not None:
+        path.prepend("--config-dir", f"file://{source.config_dir}", SearchPathQuery(provider="schema"))
+    # A user's own Hydra application holds the globals; they are lent back unchanged.
+    outer, base = GlobalHydra.instance().hydra, version.getbase()
+    names = dict(JobRuntime.instance().conf)
     GlobalHydra.instance().clear()
+    version.setbase(VERSION_BASE)
     try:
-        with initialize_config_module("discerna.conf", job_name="discerna", version_base=VERSION_BASE):
-            yield
+        Hydra.create_main_hydra2("discerna", path)
+        yield
     finally:
         GlobalHydra.instance().hydra = outer
-        if outer is not None:
-            version.setbase(str(outer_base))
+        if names:
+            JobRuntime.instance().set("name", names["name"])
+        if outer is not None and base != version.getbase():
+            version.setbase(str(base))
 
 
 def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:

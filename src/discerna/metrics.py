@@ -15,10 +15,10 @@ class LossMean(nn.Module):
         self.total = SumMetric()
         self.count = SumMetric()
 
-    def update(self, losses: Tensor, weights: Tensor) -> None:
-        """Add the loss of each picture; a weight of 0 leaves one out."""
-        self.total.update((losses * weights).sum())
-        self.count.update(weights.sum())
+    def update(self, losses: Tensor) -> None:
+        """Add the loss of each picture of a batch."""
+        self.total.update(losses.sum())
+        self.count.update(float(losses.numel()))
 
     def compute(self) -> float:
         """The mean over all processes."""
@@ -36,29 +36,30 @@ class ValidationFigures(nn.Module):
     def __init__(self, labels: int) -> None:
         super().__init__()
         self.loss = LossMean()
-        accuracies: dict[str, Metric] = {"valid_accuracy": _accuracy(labels, 1)}
-        if labels > 5:  # with five labels or fewer the answer is always among the first five
-            accuracies["valid_top5"] = _accuracy(labels, 5)
-        self.accuracies = nn.ModuleDict(accuracies)
+        self.accuracy = _accuracy(labels, 1)
+        # With five labels or fewer the answer is always among the first five.
+        self.top5 = _accuracy(labels, 5) if labels > 5 else None
 
-    def update(self, logits: Tensor, labels: Tensor, losses: Tensor, weights: Tensor) -> None:
-        """Add a batch; pictures of weight 0 are not counted."""
-        self.loss.update(losses, weights)
-        counted = weights > 0
-        for accuracy in self.accuracies.values():
-            if bool(counted.any()):
-                accuracy.update(logits[counted], labels[counted])
+    def update(self, logits: Tensor, labels: Tensor, losses: Tensor) -> None:
+        """Add a batch."""
+        self.loss.update(losses)
+        self.accuracy.update(logits, labels)
+        if self.top5 is not None:
+            self.top5.update(logits, labels)
 
     def compute(self) -> dict[str, float]:
         """The figures over all processes."""
-        figures = {"valid_loss": self.loss.compute()}
-        return figures | {name: float(accuracy.compute()) for name, accuracy in self.accuracies.items()}
+        figures = {"valid_loss": self.loss.compute(), "valid_accuracy": float(self.accuracy.compute())}
+        if self.top5 is not None:
+            figures["valid_top5"] = float(self.top5.compute())
+        return figures
 
     def reset(self) -> None:
         """Begin anew."""
         self.loss.reset()
-        for accuracy in self.accuracies.values():
-            accuracy.reset()
+        self.accuracy.reset()
+        if self.top5 is not None:
+            self.top5.reset()
 
 
 def _accuracy(labels: int, top_k: int) -> Metric:

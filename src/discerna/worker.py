@@ -16,6 +16,7 @@ from pathlib import Path
 from discerna import console, launch
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import DiscernaError, ProcessError
+from discerna.progress import SILENT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +76,7 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
         if first:
             launch.run_here(settings, folder, console.progress())
         else:
-            run(settings, folder, console.SILENT)
+            run(settings, folder, SILENT)
     except DiscernaError as error:
         folder.write_error(error)
         raise

@@ -95,7 +95,7 @@ class RunFolder:
             return None
         told = json.loads(self.error.read_text("utf-8"))
         cls = getattr(errors, told["class"], DiscernaError)
-        return cls(told["message"])  # type: ignore[no-any-return]
+        return cls(told["message"])
 
 
 def write_json(path: Path, value: Any) -> None:

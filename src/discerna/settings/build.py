@@ -65,8 +65,11 @@ def alternatives(hint: Any) -> list[Any]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X` for the nearest of the known words, or nothing."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {found[0]}" if found else ""
+    known = list(known)
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not found and len(word) > 3:
+        found = [name for name in known if word in name][:2]
+    return f"did you mean {' or '.join(found)}" if found else ""
 
 
 def describe(hint: Any) -> str:

@@ -1,22 +1,18 @@
-"""The settings of `discerna env` and `discerna demo`."""
+"""The settings of `discerna env`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
+
+from discerna.settings.loading import LoadingSettings
+from discerna.settings.trainer import TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvSettings:
-    """How the description of this machine is printed."""
+    """How this machine is described, and for which training."""
 
     format: Literal["text", "json"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoSettings:
-    """Where the demonstration's pictures go."""
-
-    output: Path
-    overwrite: bool
+    trainer: TrainerSettings
+    loading: LoadingSettings

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from discerna.settings.create import CreateSettings
-from discerna.settings.env import DemoSettings, EnvSettings
+from discerna.settings.demo import DemoSettings
+from discerna.settings.env import EnvSettings
 from discerna.settings.score import EvaluateSettings, ScoreSettings
 from discerna.settings.train import TrainSettings
 

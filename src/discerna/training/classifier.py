@@ -59,13 +59,14 @@ class Classifier(LightningModule):
         """The loss of this process's share of a step, scaled so that each picture of the step weighs the same."""
         main, auxiliary = logits(self(batch.pictures))
         losses = cross_entropy(main.float(), batch.labels, reduction="none")
-        self.train_loss.update(losses.detach(), batch.weights)
+        if batch.counted:
+            self.train_loss.update(losses.detach())
         for weight, output in auxiliary:
             losses = losses + weight * cross_entropy(output.float(), batch.labels, reduction="none")
         self._watch(losses.detach())
         # Lightning divides by the pieces, DDP by the processes; both are undone, then the step's size divides.
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size / batch.step_size
-        return (losses * batch.weights).sum() * scale
+        return losses.sum() * (scale if batch.counted else 0.0)
 
     def _watch(self, losses: Tensor) -> None:
         """Note a loss that is not finite; asking a GPU at each step would make it wait."""
@@ -97,8 +98,9 @@ class Classifier(LightningModule):
     def validation_step(self, batch: Work, batch_idx: int) -> None:
         """Add a batch to the validation figures."""
         main, _ = logits(self(batch.pictures))
-        losses = cross_entropy(main.float(), batch.labels, reduction="none")
-        self.validation.update(main.float(), batch.labels, losses, batch.weights)
+        if batch.counted:
+            losses = cross_entropy(main.float(), batch.labels, reduction="none")
+            self.validation.update(main.float(), batch.labels, losses)
 
     def on_validation_epoch_end(self) -> None:
         """Hand the figures to callbacks and loggers; torchmetrics has them from all processes."""

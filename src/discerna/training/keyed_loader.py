@@ -27,8 +27,8 @@ class Work(NamedTuple):
 
     pictures: Tensor
     labels: Tensor
-    weights: Tensor
-    """1 for each picture that counts, 0 for one that only fills an empty share."""
+    counted: bool
+    """False where the process had no share of the piece; it takes the step because the others wait for it."""
     step_size: int
 
 
@@ -80,11 +80,10 @@ class ValidationLoader:
 
 
 def _load(dataset: PictureDataset, shares: list[Share], epoch: int, workers: int) -> Iterator[Work]:
-    # A process without a share still takes the step, because the others wait for it: one picture of weight 0.
     batches = [[(epoch, i) for i in share.pictures or [0]] for share in shares]
     loader: DataLoader[Any] = DataLoader(
         dataset,
-        batch_sampler=batches,  # type: ignore[arg-type] # a list of lists is a sampler of batches
+        batch_sampler=batches,  # a list of lists is a sampler of batches
         num_workers=workers,
         collate_fn=collate,
         pin_memory=workers > 0 and torch.cuda.is_available(),
@@ -92,8 +91,7 @@ def _load(dataset: PictureDataset, shares: list[Share], epoch: int, workers: int
     for share, batch in zip(shares, loader, strict=True):
         if batch.errors:
             raise _unreadable(batch.errors)
-        weights = torch.full((len(batch.labels),), 1.0 if share.pictures else 0.0)
-        yield Work(batch.pictures, batch.labels, weights, share.step_size)
+        yield Work(batch.pictures, batch.labels, bool(share.pictures), share.step_size)
 
 
 def _unreadable(errors: list[tuple[int, Any]]) -> InvalidDatasetError:

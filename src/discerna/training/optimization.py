@@ -70,6 +70,6 @@ def azure_polynomial(settings: AzurePolynomialSettings, rate: float, epochs: int
         if epoch < warmup:
             return (settings.warmup_start + (rate - settings.warmup_start) * epoch / warmup) / rate
         share = 1 - min(1.0, (epoch - warmup) / max(1, epochs - warmup))
-        return (settings.end + (rate - settings.end) * share**settings.power) / rate
+        return float((settings.end + (rate - settings.end) * share**settings.power) / rate)
 
     return factor

@@ -76,7 +76,7 @@ def fit(
     if stopping is not None:
         callbacks.append(stopping)
     if machine.channels_last.value:
-        classifier.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        classifier.network.to(memory_format=torch.channels_last)
     with _quiet_lightning():
         trainer = Trainer(
             **_arguments(settings, machine),

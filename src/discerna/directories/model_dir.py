@@ -1,0 +1,302 @@
+"""The model directory: untrained or trained, the thing that goes into and comes out of every command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from discerna.directories import model_files as files
+from discerna.directories.model_files import Fault
+from discerna.directories.picture_files import PICTURE_EXTENSIONS
+from discerna.directories.publishing import publish
+from discerna.directories.publishing import refuse_existing_output as refuse_existing_output
+from discerna.directories.wording import shown
+from discerna.errors import DivergedError, InvalidModelDirectoryError, SettingsError
+from discerna.settings.build import build, plain
+from discerna.settings.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT_VERSION = 1
+
+LARGEST_SIZE = 16384
+"""Pictures of more pixels a side fit into no memory, whatever a file says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What model.json holds: all that is needed to build the network and to feed it."""
+
+    state: Literal["untrained", "trained"]
+    network: str
+    arguments: dict[str, Any]
+    labels: list[str]
+    """In the order of the network's outputs; empty while untrained."""
+    preprocessing: Preprocessing
+    weights_from: dict[str, str] | None
+    """Name, file and licence of the pretrained weights that training began from; None: random ones."""
+
+
+class ModelDirectory:
+    """A model directory whose every file has been checked; its tensors are not loaded yet."""
+
+    def __init__(
+        self,
+        path: Path,
+        spec: ModelSpec,
+        training: dict[str, Any] | None,
+        shapes: dict[str, tuple[int, ...]],
+        setting: str = "model",
+    ) -> None:
+        self.path = path
+        self.spec = spec
+        self.training = training
+        """What training.json holds; None while untrained."""
+        self.where = f"{setting}={shown(str(path))}"
+        """How messages name the directory."""
+        self._shapes = shapes
+
+    @classmethod
+    def open(cls, path: Path | str, *, setting: str = "model") -> ModelDirectory:
+        """Check the directory `path`, which the user gave as `setting`, and read its descriptions."""
+        path = Path(path)
+        where = f"{setting}={shown(str(path))}"
+        try:
+            return cls._checked(path, setting)
+        except Fault as fault:
+            raise InvalidModelDirectoryError(
+                fault.problem, where=where, accepted=fault.found, remedy=fault.remedy
+            ) from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise InvalidModelDirectoryError(
+                "the model directory cannot be read",
+                where=where,
+                accepted=shown(reason),
+                remedy="check the path",
+            ) from None
+
+    @classmethod
+    def _checked(cls, path: Path, setting: str) -> ModelDirectory:
+        _refuse_other_things(path)
+        names = files.check_plain_files(path)
+        _refuse_newer(path)
+        listed = files.read_manifest(path)
+        files.check_names(names, listed)
+        files.check_content(path, listed)
+        spec = _spec(files.read_json(path / files.MODEL))
+        training = None
+        if files.TRAINING in listed:
+            if spec.state == "untrained":
+                raise files.altered(f"it is untrained and has {files.TRAINING}")
+            training = files.read_json(path / files.TRAINING)
+        return cls(path, spec, training, files.read_header(path / files.WEIGHTS), setting)
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor, from the header of the weights."""
+        return dict(self._shapes)
+
+    def load_weights(self) -> dict[str, torch.Tensor]:
+        """All tensors, on the CPU; refuses NaN and infinite ones."""
+        import safetensors
+        from safetensors.torch import load_file
+
+        try:
+            weights = load_file(self.path / files.WEIGHTS)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise self.invalid("a damaged model directory", f"{files.WEIGHTS}: {shown(str(error))}") from None
+        broken = first_not_finite(weights)
+        if broken is not None:
+            raise self.invalid(
+                "a model that cannot work", f"{files.WEIGHTS} has NaN or infinity in {shown(broken)}"
+            )
+        return weights
+
+    def invalid(
+        self, problem: str, found: str, remedy: str = "copy the directory again, or make it anew"
+    ) -> InvalidModelDirectoryError:
+        """An error about this directory."""
+        return InvalidModelDirectoryError(problem, where=self.where, accepted=found, remedy=remedy)
+
+
+def write_model_directory(
+    path: Path,
+    spec: ModelSpec,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    training: dict[str, Any] | None = None,
+    overwrite: bool,
+) -> None:
+    """Write a model directory whole; equal spec, weights and training give equal bytes."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    broken = first_not_finite(weights)
+    if broken is not None:
+        raise DivergedError(
+            "the weights became NaN or infinite",
+            where=broken,
+            accepted="no model is written",
+            remedy="use a smaller learning_rate",
+        )
+    description = {"format_version": FORMAT_VERSION, **plain(spec)}
+    _spec(files.parse_object(_json(description), files.MODEL))  # never write what could not be read
+
+    def fill(folder: Path) -> None:
+        (folder / files.MODEL).write_bytes(_json(description))
+        if training is not None:
+            (folder / files.TRAINING).write_bytes(_json(_without_nan(training)))
+        try:
+            save_file(_separate(weights), folder / files.WEIGHTS)
+        except SafetensorError as error:  # a full disk comes as one
+            raise OSError(str(error)) from None
+        entries = {
+            file.name: {"sha256": files.file_digest(file), "size": file.stat().st_size}
+            for file in folder.iterdir()
+        }
+        (folder / files.MANIFEST).write_bytes(_json({"files": entries}))
+
+    publish(path, fill, overwrite=overwrite)
+
+
+def first_not_finite(weights: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of the first tensor with a NaN or an infinity in it, None where all are finite."""
+    import torch
+
+    for name, tensor in weights.items():
+        # The sum is finite unless an element is not (or it overflows), and takes no memory for a mask.
+        if tensor.is_floating_point() and not math.isfinite(tensor.sum(dtype=torch.float64)):
+            return name
+    return None
+
+
+def _separate(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors as safetensors stores them: on the CPU, contiguous, no two in one block of memory."""
+    taken: set[int] = set()
+    separate = {}
+    for name, tensor in weights.items():
+        tensor = tensor.detach().cpu().contiguous()
+        block = tensor.untyped_storage()
+        if block.data_ptr() in taken or block.nbytes() != tensor.nbytes:
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        separate[name] = tensor
+    return separate
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    # ASCII, as a folder's name need not be valid UTF-8; keys sorted, so that equal content is equal bytes.
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _without_nan(value: Any) -> Any:
+    """The value with null for each number that JSON cannot hold: a metric that has no value must not cost a model."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _refuse_other_things(path: Path) -> None:
+    """Tell apart what people pass by mistake."""
+    make = "make one with discerna create, or give a network's name such as resnet18"
+    if not path.exists():
+        raise Fault("no such model directory", "there is nothing at this path", f"check the path, or {make}")
+    if not path.is_dir():
+        raise Fault("not a model directory", "it is a file", f"give the directory, or {make}")
+    if (path / files.MANIFEST).exists() or (path / files.MANIFEST).is_symlink():
+        return
+    found = sorted(path.iterdir())
+    if not found:
+        raise Fault("not a model directory", "it is empty", make)
+    _refuse_designer(path / "_meta.yaml")
+    folders = [entry for entry in found if entry.is_dir()]
+    if (path / files.MODEL).exists():
+        raise files.damaged(f"{files.MANIFEST} is missing")
+    if (path / "model" / files.MANIFEST).exists():
+        raise Fault("not a model directory", "it is a run folder", f"give {shown(str(path / 'model'))}")
+    pictured = [folder.name for folder in folders if _has_pictures(folder)]
+    if pictured or _has_pictures(path):
+        labels = (
+            f"there are pictures in {', '.join(map(shown, pictured[:3]))}"
+            if pictured
+            else "it holds pictures"
+        )
+        raise Fault("this is an image directory, not a model directory", labels, f"give it as data; {make}")
+    raise Fault("not a model directory", f"it has no {files.MANIFEST}", make)
+
+
+def _refuse_designer(meta: Path) -> None:
+    """The directories of the Azure ML designer tell their type in a small YAML file."""
+    if not meta.is_file():
+        return
+    with meta.open("rb") as stream:
+        lines = stream.read(65536).decode(errors="replace").splitlines()
+    kinds = [line.partition(":")[2].strip(" '\"") for line in lines if line.startswith("type:")]
+    if kinds == ["ImageDirectory"]:
+        raise Fault(
+            "this is an image directory, not a model directory",
+            "_meta.yaml says type: ImageDirectory",
+            "give it as data; make a model with discerna create",
+        )
+    if kinds == ["ModelDirectory"] or kinds == ["UntrainedModelDirectory"]:
+        raise Fault(
+            "this model directory has the designer's format, which this version does not read",
+            f"_meta.yaml says type: {kinds[0]}",
+            "make one with discerna create; its pretrained= takes a file of weights",
+        )
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(entry.suffix.lower() in PICTURE_EXTENSIONS for entry in folder.iterdir())
+
+
+def _refuse_newer(path: Path) -> None:
+    """Before anything that a newer version may have changed is judged."""
+    if not (path / files.MODEL).exists():
+        return
+    version = files.read_json(path / files.MODEL).get("format_version")
+    if type(version) is int and version > FORMAT_VERSION:
+        raise Fault(
+            "the model directory is of a newer discerna",
+            f"its format is version {version}, this discerna reads up to {FORMAT_VERSION}",
+            "upgrade discerna",
+        )
+
+
+def _spec(values: dict[str, Any]) -> ModelSpec:
+    """The spec from the content of model.json."""
+    values = dict(values)
+    if values.pop("format_version", None) != FORMAT_VERSION:
+        raise files.damaged(f"{files.MODEL} has no format_version from 1 to {FORMAT_VERSION}")
+    names = {field.name for field in dataclasses.fields(ModelSpec)}
+    if set(values) != names:
+        wrong = ", ".join(sorted(map(shown, names ^ set(values))))
+        raise files.damaged(f"{files.MODEL} has missing or unknown keys: {wrong}")
+    try:
+        spec = build(ModelSpec, values)
+    except (SettingsError, OverflowError) as error:  # OverflowError: a number beyond what a float holds
+        raise files.damaged(f"{files.MODEL}: {' '.join(str(error).split())}") from None
+    _check_labels(spec)
+    if not spec.network:
+        raise files.damaged(f"{files.MODEL} names no network")
+    if max(spec.preprocessing.size, spec.preprocessing.resize) > LARGEST_SIZE:
+        raise files.damaged(f"{files.MODEL} asks for pictures of more than {LARGEST_SIZE} pixels a side")
+    return spec
+
+
+def _check_labels(spec: ModelSpec) -> None:
+    if bool(spec.labels) != (spec.state == "trained"):
+        raise files.damaged(f"{files.MODEL} is {spec.state} and has {len(spec.labels)} labels")
+    if len(set(spec.labels)) < len(spec.labels):
+        raise files.damaged(f"{files.MODEL} has a label twice")
+    for label in spec.labels:
+        if label in ("", ".", "..") or "/" in label or "\0" in label:
+            raise files.damaged(f"{files.MODEL} has the label {shown(label)!r}, which no folder can bear")

@@ -1,0 +1,95 @@
+"""The files below a directory: which are pictures, which are passed over, and why.
+
+Our own walk, since others follow links round in circles and take `._x.jpg` for a picture.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+PICTURE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"}
+)
+"""What the name of a picture ends with, in lower case; `IMG.JPG` counts too."""
+
+SYSTEM_NAMES = frozenset({b"__macosx", b"thumbs.db", b"desktop.ini", b"ehthumbs.db"})
+"""What operating systems leave behind, in lower case; names that start with a dot are left out anyway."""
+
+_EXTENSIONS = frozenset(os.fsencode(extension) for extension in PICTURE_EXTENSIONS)
+
+
+@dataclass
+class Rest:
+    """What a walk found besides pictures."""
+
+    ignored: int = 0
+    others: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, name: bytes, reason: str) -> None:
+        """Put a file, named relative to the root, among the others."""
+        self.others.append((os.fsdecode(name), reason))
+
+
+def has_picture_name(name: bytes) -> bool:
+    """Whether the name ends like a picture's."""
+    return os.path.splitext(name)[1].lower() in _EXTENSIONS  # noqa: PTH122 - bytes, and a million of them
+
+
+def read_folder(root: bytes, folder: bytes, rest: Rest, *, links: bool) -> tuple[list[bytes], list[bytes]]:
+    """The pictures and the folders directly in `folder`, as names relative to `root`.
+
+    A link to a directory is a folder with `links` only. Names are bytes, as the disk has them: they sort
+    alike everywhere, and one that is no UTF-8 is a name like any other.
+    """
+    pictures: list[bytes] = []
+    folders: list[bytes] = []
+    prefix = folder + b"/" if folder else b""
+    with os.scandir(root + b"/" + folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            kind = _kind(entry, links)
+            if kind == "picture":
+                pictures.append(name)
+            elif kind == "folder":
+                folders.append(name)
+                if not links and has_picture_name(name):  # somebody may miss the picture x.png
+                    rest.note(name, "not_a_file")
+            elif kind == "ignored":
+                rest.ignored += 1
+            else:
+                rest.note(name, kind)
+    return pictures, folders
+
+
+def walk(root: bytes, top: bytes, rest: Rest) -> list[bytes]:
+    """All pictures in the folder `top` and below it, sorted; links to directories are not followed there."""
+    found: list[bytes] = []
+    pending = [top]
+    while pending:
+        folder = pending.pop()
+        try:
+            pictures, folders = read_folder(root, folder, rest, links=False)
+        except OSError:
+            rest.note(folder, "unreadable")
+            continue
+        found += pictures
+        pending += folders
+    found.sort()
+    return found
+
+
+def _kind(entry: os.DirEntry[bytes], links: bool) -> str:
+    """picture, folder, ignored, or the reason why the entry is none of these."""
+    if entry.name.startswith(b".") or entry.name.lower() in SYSTEM_NAMES:
+        return "ignored"
+    try:
+        if entry.is_dir(follow_symlinks=links):
+            return "folder"
+        if entry.is_file():
+            return "picture" if has_picture_name(entry.name) else "unsupported_format"
+        if entry.is_symlink():
+            entry.stat()  # raises where the link leads nowhere
+    except OSError:
+        return "broken_link" if entry.is_symlink() else "unreadable"
+    return "not_a_file"

@@ -1,0 +1,135 @@
+"""A picture file -> 8-bit RGB, by one set of rules for training, scoring and serving."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from discerna.directories.wording import shown
+from discerna.errors import UnreadablePictureError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
+"""Named one by one: Pillow reads dozens more, some through external programs."""
+
+MAX_PIXELS = 178_956_970
+"""Larger pictures are refused before they are decoded; this is where Pillow's own default refuses, too."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"GIF8")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+def decode(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
+    """The picture as RGB: turned by its EXIF orientation, first frame, transparency on white, 8 bits.
+
+    Whatever is wrong with the file, the error is UnreadablePictureError with a short code as its reason:
+    empty, not_an_image, truncated (cut short or damaged), unsupported_mode, too_large, unreadable.
+    """
+    _silence_pillow()
+    if not isinstance(source, str | os.PathLike):
+        return _decode(source, shown(str(getattr(source, "name", "picture"))))
+    where = shown(os.fspath(source))
+    try:
+        file = open(source, "rb")  # noqa: SIM115 - closed by the with below, which must not catch its errors
+    except OSError as error:
+        raise _refused("unreadable", where, error.strerror or error) from None
+    with file:
+        return _decode(file, where)
+
+
+def _decode(file: BinaryIO, where: str) -> Image.Image:
+    head = b""
+    try:
+        head = file.read(16)
+        if not head:
+            raise _refused("empty", where, "0 bytes")
+        file.seek(0)
+        image = Image.open(file, formats=FORMATS)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _refused("too_large", where, f"{width}x{height}, at most {MAX_PIXELS} pixels are decoded")
+        image.load()
+        turn = _TURNS.get(_orientation(image))
+        picture = _to_rgb(image, where)
+        return picture if turn is None else picture.transpose(turn)
+    except UnreadablePictureError:
+        raise
+    except UnidentifiedImageError:
+        if head.startswith(_SIGNATURES) or head[8:12] in (b"WEBP", b"avif"):
+            raise _refused(
+                "truncated", where, "it begins like a picture, but its header is damaged"
+            ) from None
+        raise _refused("not_an_image", where, f"none of {' '.join(FORMATS)}") from None
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise _refused("too_large", where, error) from None
+    except OSError as error:  # Pillow's own OSErrors bear no number
+        raise _refused("unreadable" if error.errno else "truncated", where, error) from None
+    except (
+        Exception
+    ) as error:  # on damaged bytes Pillow's plugins raise anything: struct.error, KeyError, ...
+        raise _refused("truncated", where, f"{type(error).__name__} {error}") from None
+
+
+def _refused(reason: str, where: str, detail: object) -> UnreadablePictureError:
+    return UnreadablePictureError(reason, where=where, accepted=shown(str(detail))[:200])
+
+
+def _silence_pillow() -> None:
+    """Let no warning out that Pillow raises in its own lines, such as for damaged EXIF or 90 megapixels.
+
+    What is wrong with a picture is said by our errors, a line each, not by warnings of no known file. The
+    filter stays for good: warnings.catch_warnings around each picture would restore the wrong filters when
+    two threads decode at once. It is put in front again when somebody (a test runner) has put others there.
+    """
+    if not warnings.filters or warnings.filters[0] != _QUIET:
+        warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 where there is none; damaged EXIF must not cost a picture that is whole."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # as above: anything
+        return 1
+
+
+def _to_rgb(image: Image.Image, where: str) -> Image.Image:
+    if image.mode == "F":
+        raise _refused("unsupported_mode", where, "floating-point pixels have no known range")
+    if image.mode.startswith("I"):
+        return _from_16_bits(image, where).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        # Of 16-bit colour Pillow keeps the upper byte, but not so of the colour that is transparent.
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    coloured = image.convert("RGBA")
+    ground = Image.new("RGB", image.size, "white")
+    ground.paste(coloured, mask=coloured)
+    return ground
+
+
+def _from_16_bits(image: Image.Image, where: str) -> Image.Image:
+    """Grey of 16 bits as grey of 8: divided by 257 and rounded (Pillow's convert would clip at 255)."""
+    values = np.asarray(image)
+    if image.mode == "I" and (values.min() < 0 or values.max() > 65535):
+        raise _refused("unsupported_mode", where, "32-bit pixels beyond 0 to 65535 have no known range")
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey[values == key] = 255
+    return Image.fromarray(grey)

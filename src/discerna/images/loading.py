@@ -1,0 +1,112 @@
+"""Pictures for a DataLoader: decoded, augmented or fitted, and put together to batches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+
+from discerna.directories.image_dir import ImageDirectory
+from discerna.errors import UnreadablePictureError
+from discerna.images.decode import decode
+from discerna.images.keys import mix
+from discerna.images.preprocessing import fit_picture
+from discerna.images.tensors import to_tensor
+from discerna.images.transforms import augment
+from discerna.settings.augmentation import AugmentationSettings
+from discerna.settings.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture, or the reason why there is none."""
+
+    picture: torch.Tensor | None
+    """uint8 [3, size, size]"""
+    label: int
+    """The network's output for the true label; -1 when it is not known."""
+    index: int
+    """The position in the image directory."""
+    error: UnreadablePictureError | None
+
+
+class Batch(NamedTuple):
+    """The readable pictures of some samples, and the errors of the others.
+
+    A tuple, so that DataLoader's pin_memory and Lightning's transfer to the device see the tensors in it.
+    """
+
+    pictures: torch.Tensor
+    """uint8 [n, 3, size, size]; without a readable picture [0, 3, 0, 0]"""
+    labels: torch.Tensor
+    """int64 [n]"""
+    indices: torch.Tensor
+    """int64 [n], the positions in the image directory"""
+    errors: list[tuple[int, UnreadablePictureError]]
+    """The position of each picture that cannot be read, and why."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch with its tensors on `device`."""
+        return self._replace(
+            pictures=self.pictures.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            indices=self.indices.to(device, non_blocking=non_blocking),
+        )
+
+
+class PictureDataset(Dataset[Sample]):
+    """The pictures of an image directory, asked for by (epoch, index).
+
+    A picture's augmentation follows from the seed, the epoch and its index alone, so neither the number of
+    workers nor a restart changes it.
+    """
+
+    def __init__(
+        self,
+        index: ImageDirectory,
+        spec: Preprocessing,
+        positions: Sequence[int] | None,
+        augmentation: AugmentationSettings | None,
+        seed: int,
+    ) -> None:
+        """`positions`: for each label of `index` the network's output; None leaves the labels out."""
+        self.index = index
+        self.spec = spec
+        self.positions = positions
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, i = key
+        position = self.index.label_index(i)
+        label = -1 if self.positions is None or position < 0 else self.positions[position]
+        try:
+            image = decode(self.index.path(i))
+        except UnreadablePictureError as error:
+            # A copy has no traceback; with it a list of errors would keep alive all that decode had in hand.
+            return Sample(None, label, i, copy.copy(error))
+        if self.augmentation is None:
+            view = fit_picture(image, self.spec)
+        else:
+            view = augment(image, self.spec, self.augmentation, Random(mix(self.seed, epoch, i)))
+        return Sample(to_tensor(view), label, i, None)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Put samples together; pictures that cannot be read end among the errors."""
+    readable = [sample for sample in samples if sample.picture is not None]
+    pictures = [sample.picture for sample in readable if sample.picture is not None]
+    return Batch(
+        pictures=torch.stack(pictures) if pictures else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
+        labels=torch.tensor([sample.label for sample in readable], dtype=torch.int64),
+        indices=torch.tensor([sample.index for sample in readable], dtype=torch.int64),
+        errors=[(sample.index, sample.error) for sample in samples if sample.error is not None],
+    )

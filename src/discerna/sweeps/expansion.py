@@ -1,0 +1,34 @@
+"""One command line of a sweep -> the overrides of each job, by Hydra's own grammar."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from discerna.errors import SettingsError
+
+
+def expand(overrides: Sequence[str], choices: dict[str, list[str]]) -> list[dict[str, str]]:
+    """The jobs in order, each as {key: value as typed}: a=1,2 b=3,4 makes four; glob(*) takes from `choices`."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    axes = [[(override.key_or_group, value) for value in _values(override, choices)] for override in parsed]
+    return [dict(job) for job in itertools.product(*axes)]
+
+
+def _values(override: Override, choices: dict[str, list[str]]) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    value = override.value()
+    if isinstance(value, Glob):
+        found = value.filter(choices.get(override.key_or_group, []))
+        if not found:
+            raise SettingsError("nothing matches", where=str(override.input_line))
+        return [str(choice) for choice in found]
+    try:
+        return list(override.sweep_string_iterator())
+    except HydraException as error:
+        raise SettingsError("not a sweep", where=str(override.input_line), accepted=str(error)) from None

@@ -1,0 +1,161 @@
+"""`discerna train -m`: the jobs of a sweep one after another, each a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from discerna import composition, launch, machine
+from discerna.composition import Source
+from discerna.directories.run_folder import write_json
+from discerna.directories.run_result import RunResult
+from discerna.errors import DiscernaError, OutputError, ProcessError, SettingsError
+from discerna.progress import Progress
+from discerna.settings.build import absolute
+from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.sweeps.expansion import expand
+from discerna.text_table import align, printable
+
+LOG = logging.getLogger("discerna")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a sweep."""
+
+    number: int
+    varying: dict[str, str]
+    settings: TrainSettings
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """How a job ended."""
+
+    number: int
+    varying: dict[str, str]
+    state: str
+    value: float | None
+    accuracy: float | None
+    seconds: float
+    output: str
+    error: str
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How all jobs ended."""
+
+    folder: Path
+    monitor: str
+    records: list[JobRecord]
+
+    @property
+    def best(self) -> JobRecord | None:
+        """The job with the best value of the monitor."""
+        done = [record for record in self.records if record.value is not None]
+        pick = min if METRIC_MODES[self.monitor] == "min" else max
+        return pick(done, key=lambda record: record.value or 0.0) if done else None
+
+    def summary(self) -> str:
+        """The table of the jobs, and the best."""
+        keys = list(dict.fromkeys(key for record in self.records for key in record.varying))
+        head = ["job", *keys, self.monitor, "accuracy", "time", "state"]
+        rows = [head] + [
+            [
+                str(record.number),
+                *(printable(record.varying.get(key, "")) for key in keys),
+                "-" if record.value is None else f"{record.value:.4f}",
+                "-" if record.accuracy is None else f"{record.accuracy:.2%}",
+                f"{record.seconds:.0f} s",
+                record.state,
+            ]
+            for record in self.records
+        ]
+        best = self.best
+        told = f"best  job {best.number}: {printable(best.output)}" if best else "best  none: every job failed"
+        return align(rows, right=">" + "<" * len(keys) + ">>>") + "\n" + told
+
+    def raise_failures(self) -> None:
+        """An error that names the jobs that failed, if any did."""
+        failed = [record for record in self.records if record.state != "done"]
+        if failed:
+            told = "".join(f"\n  - job {record.number}: {record.error}" for record in failed)
+            raise ProcessError(f"{len(failed)} of {len(self.records)} jobs failed{told}")
+
+
+def run(overrides: Sequence[str], source: Source, progress: Progress) -> SweepResult:
+    """Check every job, then run them in order; a failing one does not stop the others."""
+    folder, jobs = plan(overrides, source)
+    folder.mkdir(parents=True)
+    monitor = jobs[0].settings.monitor
+    records: list[JobRecord] = []
+    for job in jobs:
+        told = " ".join(f"{key}={value}" for key, value in job.varying.items())
+        LOG.info("job %d of %d: %s", job.number + 1, len(jobs), told)
+        records.append(_run_job(job))
+        write_json(folder / "sweep.json", {"monitor": monitor, "jobs": [asdict(record) for record in records]})
+    return SweepResult(folder, monitor, records)
+
+
+def plan(overrides: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
+    """The sweep's folder and its jobs, all checked before the first one starts."""
+    prepared = composition.prepare_overrides("train", overrides, source, multirun=True)
+    expanded = expand(prepared, composition.available_groups(source))
+    varying = {key for job in expanded for key in job if len({other[key] for other in expanded}) > 1}
+    if "output" in varying:
+        raise SettingsError(
+            "the output cannot vary in a sweep",
+            where="output=...,...",
+            accepted="each job has a folder of its own in <output>.sweep",
+            remedy="give one output",
+        )
+    settings = [composition.compose_prepared("train", job, source) for job in expanded]
+    first = settings[0]
+    if first.output is None:
+        folder = Path("runs").absolute() / (datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + ".sweep")
+    else:
+        folder = first.output.with_name(f"{first.output.name}.sweep")
+    if folder.exists():
+        ours = (folder / "sweep.json").is_file() or not any(folder.iterdir())
+        if not first.overwrite or not ours:
+            raise OutputError(
+                "the sweep's folder exists",
+                where=str(folder),
+                remedy="add overwrite=true to replace it" if ours else "choose another output",
+            )
+        shutil.rmtree(folder)
+    jobs = []
+    for number, (job, own) in enumerate(zip(expanded, settings, strict=True)):
+        shown = {key.lstrip("+"): composition.unquoted(value) for key, value in job.items() if key in varying}
+        jobs.append(Job(number, shown, replace(own, output=absolute(folder / str(number)), overwrite=False)))
+    return folder, jobs
+
+
+def _run_job(job: Job) -> JobRecord:
+    began = time.monotonic()
+    output = job.settings.output
+    assert output is not None
+
+    def record(state: str, result: RunResult | None = None, error: str = "") -> JobRecord:
+        value = result.epochs[result.best_epoch - 1].get(job.settings.monitor) if result else None
+        accuracy = result.accuracy if result else None
+        seconds = time.monotonic() - began
+        return JobRecord(job.number, job.varying, state, value, accuracy, seconds, str(output), error)
+
+    try:
+        folder, settings, hidden = launch.prepare(job.settings)
+        count = machine.processes(settings.trainer).value
+        code = launch.run_job(launch.worker_command(folder, count, settings.networks.modules), hidden)
+        if code != 0:
+            raise launch.failure(folder, code)
+        return record("done", RunResult.read(folder.result))
+    except DiscernaError as error:
+        LOG.warning("job %d failed: %s", job.number, error)
+        return record("failed", error=str(error))
+

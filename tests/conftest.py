@@ -1,0 +1,80 @@
+"""Pictures and surroundings that many tests share."""
+
+import logging
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+TESTS = Path(__file__).parent
+COLOURS = {"blue": (40, 60, 210), "green": (40, 200, 60), "red": (210, 40, 50)}
+
+
+@pytest.fixture(autouse=True)
+def unchanged_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment and discerna's log handlers are as before after each test."""
+    before = dict(os.environ)
+    logger = logging.getLogger("discerna")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
+
+
+def write_pictures(root: Path, counts: dict[str, int], size: tuple[int, int] = (20, 18), seed: int = 0) -> Path:
+    """`root/<label>/<n>.png`: noisy pictures whose colour tells the label."""
+    draw = random.Random(f"{seed} {sorted(counts)}")
+    for number, (label, count) in enumerate(sorted(counts.items())):
+        base = COLOURS.get(label, ((number * 67) % 256, (number * 131) % 256, (number * 29) % 256))
+        (root / label).mkdir(parents=True, exist_ok=True)
+        for n in range(count):
+            picture = Image.new("RGB", size)
+            picture.putdata(
+                [tuple(min(255, max(0, part + draw.randint(-60, 60))) for part in base) for _ in range(size[0] * size[1])]
+            )
+            picture.save(root / label / f"{n}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/ and valid/ with three labels."""
+    root = tmp_path_factory.mktemp("pictures")
+    write_pictures(root / "train", {"red": 9, "green": 8, "blue": 10}, seed=1)
+    write_pictures(root / "valid", {"red": 4, "green": 3, "blue": 4}, seed=2)
+    return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tiny_networks() -> None:
+    """`model=tiny` and `model=plain` in this process."""
+    sys.path.insert(0, str(TESTS))
+    import tiny_networks  # noqa: F401
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def discerna(tmp_path: Path) -> Run:
+    """Run the command line as a process of its own, in an empty directory."""
+
+    def run(*arguments: str, code: int = 0, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "discerna", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
+            timeout=300,
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

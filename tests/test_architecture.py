@@ -1,0 +1,118 @@
+"""Who may import whom, and what may be imported where: docs/architecture.md as a test."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import discerna
+
+SOURCE = Path(discerna.__path__[0])
+FILES = sorted(SOURCE.rglob("*.py"))
+
+LIGHT = {"errors", "progress", "text_table", "version"}
+SETTINGS = LIGHT | {"settings"}
+MACHINE = SETTINGS | {"machine"}
+DIRECTORIES = SETTINGS | {"directories"}
+IMAGES = DIRECTORIES | {"images", "machine"}
+NETWORKS = SETTINGS | {"directories", "images", "networks"}
+RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
+TRAINING = IMAGES | NETWORKS | {"metrics", "training"}
+ALLOWED = {
+    "errors": set(),
+    "progress": set(),
+    "text_table": set(),
+    "version": set(),
+    "settings": SETTINGS,
+    "help_text": SETTINGS,
+    "machine": MACHINE,
+    "composition": SETTINGS | {"conf"},
+    "console": LIGHT,
+    "directories": DIRECTORIES,
+    "images": IMAGES,
+    "networks": NETWORKS,
+    "metrics": SETTINGS,
+    "training": TRAINING,
+    "results": RESULTS,
+    "commands": RESULTS | TRAINING | {"commands"},
+    "launch": DIRECTORIES | {"machine", "console", "commands"},
+    "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
+    "sweeps": DIRECTORIES | {"machine", "composition", "launch", "sweeps"},
+    "cli": SETTINGS | {"composition", "console", "help_text", "launch", "sweeps", "commands"},
+    "api": SETTINGS | {"composition", "console", "launch", "commands", "directories", "results"},
+    "__main__": {"cli"},
+    "__init__": {"api", "errors", "version"},
+}
+
+LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric"}
+HYDRA = {"hydra", "omegaconf"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module)
+            if node.module == "discerna":
+                names |= {f"discerna.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_flow_one_way(path: Path):
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("discerna.")}
+    used.discard("__version__")
+    assert used <= ALLOWED[room(path)] | {room(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_banned_imports(path: Path):
+    roots = {name.split(".")[0] for name in imports(path)}
+    if room(path) != "training":
+        assert not roots & LIGHTNING
+    if room(path) not in ("composition", "sweeps"):
+        assert not roots & HYDRA
+    if room(path) != "metrics":
+        assert "torchmetrics" not in roots
+
+
+def test_commands_do_not_import_one_another():
+    for path in (SOURCE / "commands").glob("*.py"):
+        assert not [name for name in imports(path) if name.startswith("discerna.commands")], path
+
+
+def test_every_room_is_described_in_the_architecture():
+    text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text("utf-8")
+    for name in {room(path) for path in FILES} - {"__init__"}:
+        assert f"`{name}`" in text or f"`{name}/`" in text or f"{name}.py" in text, name
+
+
+def loaded(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_is_light():
+    assert not loaded("import discerna") & {"torch", "lightning", "hydra", "omegaconf", "numpy", "PIL", "rich"}
+
+
+@pytest.mark.parametrize("verb", ["", "create ", "train ", "score ", "evaluate ", "env ", "demo "])
+def test_help_is_light(verb):
+    found = loaded(f"from discerna.cli import main; main({(verb + '--help').split()!r})")
+    assert not found & {"torch", "lightning", "hydra", "numpy"}
+
+
+def test_a_mistake_is_told_without_torch():
+    found = loaded("from discerna.cli import main; assert main(['train', 'epochz=1']) == 1")
+    assert "hydra" in found
+    assert not found & {"torch", "lightning"}
