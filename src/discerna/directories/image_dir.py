@@ -115,7 +115,7 @@ class ImageDirectory:
             else:
                 rest.note(name, "unsupported_format")
         if not gathered.runs or not gathered.names:
-            raise no_pictures(", ".join(given), setting, rest)
+            raise no_pictures(", ".join(given[:5]) + (", …" if len(given) > 5 else ""), setting, rest)
         labelled = labelled and any(label in labels for label, count in gathered.runs if count)
         directory = cls(root, gathered, rest, labelled=labelled)
         directory._tell(setting)
