@@ -140,7 +140,11 @@ def _prepared(text: str, verb: str, keys: dict[str, Any], groups: dict[str, list
             accepted="discerna keeps its own run folder and log",
             remedy="use output=DIR; sweeps (-m) take hydra/launcher and hydra/sweeper",
         )
-    if bare in groups and bare not in keys:
+    if bare in groups:
+        if value.startswith("{") and bare in keys:
+            raise SettingsError(
+                "a mapping cannot be given at once", where=text, remedy=f"write {bare}.NAME._target_=my_module.MyClass"
+            )
         _check_choice(bare, value, groups[bare], multirun)
         return f"{bare}={value}"
     owner = next((k for k in keys if bare.startswith(f"{k}.") and is_mapping(keys[k])), None)
@@ -151,7 +155,7 @@ def _prepared(text: str, verb: str, keys: dict[str, Any], groups: dict[str, list
     elif bare == "pretrained" and value not in ("true", "false", "null", "True", "False"):
         value = _path_value(value, False, multirun)
     # ++ sets a key whether or not the chosen YAML file has it; the dataclass decides whether it belongs.
-    ready = f"{bare}={value}" if bare in groups else f"++{bare}={value}"
+    ready = f"++{bare}={value}"
     _check_grammar(ready, text)
     return ready
 
@@ -336,11 +340,12 @@ def _hydra(source: Source) -> Iterator[None]:
 def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
     """Overrides for values given from Python: `{"optimizer": "sgd", "trainer": {"devices": 2}}`."""
     keys = known_keys(VERBS[verb].settings)
+    groups = available_groups(Source())
     out: list[str] = []
     for key, value in values.items():
-        is_group = any(k.startswith(f"{key}.") for k in keys)
-        if is_group and isinstance(value, Mapping):
-            out += overrides_from_nested(key, value)
+        is_group = key in groups or any(k.startswith(f"{key}.") for k in keys)
+        if isinstance(value, Mapping) and (is_group or is_mapping(keys.get(key))):
+            out += _nested(key, value)
         elif is_group and not isinstance(value, str):
             raise SettingsError(
                 "wrong value",
@@ -354,7 +359,7 @@ def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
     return out
 
 
-def overrides_from_nested(prefix: str, values: Mapping[str, Any]) -> list[str]:
+def _nested(prefix: str, values: Mapping[str, Any]) -> list[str]:
     """Overrides for the settings inside a group, the choice (`name`) first."""
     choice = [f"{prefix}={values['name']}"] if "name" in values else []
     return choice + [f"{prefix}.{key}={_literal(value)}" for key, value in values.items() if key != "name"]

@@ -12,8 +12,9 @@ class LossMean(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.total = SumMetric()
-        self.count = SumMetric()
+        # A loss that is not finite stops the run elsewhere; looking for one here would make a GPU wait.
+        self.total = SumMetric(nan_strategy="disable")
+        self.count = SumMetric(nan_strategy="disable")
 
     def update(self, losses: Tensor) -> None:
         """Add the loss of each picture of a batch."""

@@ -161,7 +161,7 @@ def test_notices(tmp_path, caplog):
     plant(tmp_path, "cat/1.png", "dog/1.png", "cat/.x.png", *(f"cat/{i}.txt" for i in range(7)), "a\nb.pdf")
     ImageDirectory.open(tmp_path, setting="train_data")
     told = {record.levelname: record.getMessage() for record in caplog.records}
-    assert told["INFO"].startswith("train_data: 2 pictures, 2 labels; 8 files not used, 1 hidden")
+    assert told["INFO"].startswith("train_data: 2 pictures, 2 labels; 1 hidden")
     assert told["WARNING"].startswith(
         r"train_data: 8 files not used: a\nb.pdf (unsupported_format), cat/0.txt"
     )

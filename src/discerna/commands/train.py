@@ -142,7 +142,7 @@ def _training_record(
 ) -> dict[str, Any]:
     """training.json: enough to repeat the run, nothing about who ran it and where."""
     return {
-        "settings": without_places(masked(plain(settings))),
+        "settings": _recorded(settings),
         "machine": machine.as_json(),
         "best_epoch": outcome.best_epoch,
         "stopped": outcome.stopped,
@@ -153,6 +153,16 @@ def _training_record(
         },
         "packages": _packages(),
     }
+
+
+def _recorded(settings: TrainSettings) -> dict[str, Any]:
+    """The settings that made the model: no place, no secret, and nothing that looks like code to import."""
+    values = without_places(masked(plain(settings)))
+    for where in ("output", "overwrite", "networks"):
+        del values[where]
+    values["callbacks"] = {name: own.get("_target_") for name, own in settings.callbacks.items()}
+    values["logger"]["own"] = {name: own.get("_target_") for name, own in settings.logger.own.items()}
+    return dict(values)
 
 
 def without_places(values: Any) -> Any:

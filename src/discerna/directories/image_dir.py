@@ -162,12 +162,11 @@ class ImageDirectory:
 
     def _tell(self, setting: str) -> None:
         logger.info(
-            "%s: %s, %s; %s not used, %d hidden or system files ignored",
+            "%s: %s, %s%s",
             setting,
             counted(len(self), "picture"),
             counted(len(self.labels), "label") if self.labels else "labels unknown",
-            counted(len(self.others), "file"),
-            self.ignored,
+            f"; {counted(self.ignored, 'hidden or system file')} ignored" if self.ignored else "",
         )
         if self.others:
             named = ", ".join(f"{shown(name)} ({reason})" for name, reason in self.others[:5])

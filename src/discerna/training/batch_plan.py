@@ -22,8 +22,8 @@ class Share:
 class BatchPlan:
     """The epoch's pictures cut into steps of `batch_size`, each step into `pieces`, each piece among `processes`.
 
-    Every picture is used once an epoch. A last piece too small to give each process `smallest` pictures joins the
-    piece before it.
+    Every picture is used once an epoch. With batch normalisation (`smallest=2`) a last piece too small to give each
+    process 2 pictures joins the piece before it; otherwise a process may have no share of the last piece.
     """
 
     pictures: int
@@ -43,7 +43,7 @@ class BatchPlan:
                 remedy=f"use batch_size={needed}"
                 + (" or a network without it, such as vit_b_16 or convnext_tiny" if self.smallest > 1 else ""),
             )
-        if self.pictures < self.smallest * self.processes:
+        if self.smallest > 1 and self.pictures < self.smallest * self.processes:
             raise SettingsError(
                 "no training step would run",
                 where=f"{self.pictures} training pictures among {self.processes} processes",
@@ -56,12 +56,11 @@ class BatchPlan:
         size = self.batch_size // self.pieces
         count, rest = divmod(self.pictures, size)
         sizes = [size] * count
-        if rest >= self.smallest * self.processes:
-            sizes.append(rest)
-        elif rest and sizes:
+        too_small = self.smallest > 1 and rest < self.smallest * self.processes
+        if rest and too_small and sizes:
             sizes[-1] += rest
         elif rest:
-            sizes = [rest]
+            sizes.append(rest)
         return sizes
 
     def order(self, seed: int, epoch: int) -> list[int]:

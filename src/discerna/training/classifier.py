@@ -59,11 +59,11 @@ class Classifier(LightningModule):
         """The loss of this process's share of a step, scaled so that each picture of the step weighs the same."""
         main, auxiliary = logits(self(batch.pictures))
         losses = cross_entropy(main.float(), batch.labels, reduction="none")
+        self._watch(losses.detach())
         if batch.counted:
             self.train_loss.update(losses.detach())
         for weight, output in auxiliary:
             losses = losses + weight * cross_entropy(output.float(), batch.labels, reduction="none")
-        self._watch(losses.detach())
         # Lightning divides by the pieces, DDP by the processes; both are undone, then the step's size divides.
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size / batch.step_size
         return losses.sum() * (scale if batch.counted else 0.0)

@@ -1,0 +1,123 @@
+"""Real processes: several of them as one training, signals, orphans, own torchrun."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TESTS
+from safetensors.torch import load_file
+
+TINY = ["model=tiny", "networks.modules=[tiny_networks]", "epochs=2", "batch_size=8", "trainer.precision=32-true"]
+PLAIN = ["model=plain", "networks.modules=[tiny_networks]", "epochs=2", "batch_size=8", "trainer.precision=32-true",
+         "optimizer=sgd", "augmentation=none", "learning_rate=0.1"]  # fmt: skip
+
+
+def data(pictures: Path) -> list[str]:
+    return [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+
+
+def test_two_processes_are_one_training(discerna, pictures, tmp_path):
+    alone = discerna("train", *PLAIN, *data(pictures), "output=alone", "trainer.threads=1")
+    pair = discerna("train", *PLAIN, *data(pictures), "output=pair", "trainer=cpu", "trainer.devices=2")
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("alone", "pair"))
+    for name in one:  # 27 pictures by 8: the last step has 3, shared 1 + 2
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
+    results = [json.loads((tmp_path / f"{name}.run" / "result.json").read_text()) for name in ("alone", "pair")]
+    for a, b in zip(results[0]["epochs"], results[1]["epochs"], strict=True):
+        for name in ("train_loss", "valid_loss", "valid_accuracy"):
+            assert a[name] == pytest.approx(b[name], rel=1e-4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone", "alone.run", "pair", "pair.run"]
+    log = (tmp_path / "pair.run" / "run.log").read_text()
+    assert log.count("3 labels, 27 training") == 1 and log.count("2 processes share each batch of 8") == 1
+    assert alone.stdout.splitlines()[1] == pair.stdout.splitlines()[1]  # the same figures, told once
+    assert pair.stderr.count("valid loss") == 1
+
+
+def test_an_error_in_several_processes_is_told_once(discerna, pictures, tmp_path):
+    done = discerna(
+        "train", *TINY, *data(pictures), "output=m", "trainer=cpu", "trainer.devices=2", "learning_rate=1e30", code=1
+    )
+    assert done.stderr.count("error: ") == 1 and "DivergedError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "m.run" / "error.json").read_text())["class"] == "DivergedError"
+    assert not (tmp_path / "m").exists()
+
+
+def test_more_processes_than_pictures_of_a_batch(discerna, pictures):
+    done = discerna("train", *TINY, *data(pictures), "output=m", "trainer=cpu", "trainer.devices=2", "batch_size=2", code=1)
+    assert "use batch_size=4" in done.stderr
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_training_with_their_code(pictures, tmp_path, number, code, devices):
+    command = [sys.executable, "-m", "discerna", "train", *TINY, *data(pictures), "output=m", "epochs=100000",
+               "early_stopping=none", "trainer=cpu", f"trainer.devices={devices}", "trainer.threads=1"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)}, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(tmp_path / "m.run" / "metrics.csv")
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err, err
+    assert not (tmp_path / "m").exists()
+    assert not alive(str(tmp_path)), "no process is left behind"
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 90
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def alive(mark: str) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if mark in line and "discerna.worker" in line]
+
+
+def test_a_torchrun_of_the_user(discerna, pictures, tmp_path):
+    """Several machines start the worker by torchrun themselves; here both processes are on this one."""
+    discerna("train", *PLAIN, *data(pictures), "output=first", "trainer.threads=1")
+    run = tmp_path / "second.run"
+    run.mkdir()
+    settings = json.loads((tmp_path / "first.run" / "settings.json").read_text())
+    settings["settings"]["output"] = str(tmp_path / "second")
+    settings["settings"]["trainer"]["devices"] = 2
+    (run / "settings.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m",
+               "discerna.worker", str(run / "settings.json"), "--networks-module", "tiny_networks"]  # fmt: skip
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path, capture_output=True)
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("first", "second"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
+
+
+def test_secrets_are_in_no_file_and_reach_the_workers(discerna, pictures, tmp_path):
+    own = "logger.own.x={_target_: own_extensions.NeedsToken, api_token: sesame, file: '{run}/got.txt'}"
+    discerna("train", *TINY, *data(pictures), "output=m", own, "epochs=1", "trainer=cpu", "trainer.devices=2")
+    assert (tmp_path / "m.run" / "got.txt").read_text() == "6"
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"sesame" not in path.read_bytes(), path
+
+
+def test_gpu_without_a_gpu(discerna, pictures, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = discerna("train", *TINY, *data(pictures), "trainer=gpu", code=1)
+    assert "torch sees no GPU on this machine; use trainer=auto or trainer=cpu" in done.stderr
+    done = discerna("train", *TINY, *data(pictures), "trainer=ddp", code=1)
+    assert "MachineError" in done.stderr
+    done = discerna("train", *TINY, *data(pictures), "output=m")
+    assert "no GPU was found" in done.stderr and "training on the CPU: about" in done.stderr
