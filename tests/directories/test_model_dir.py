@@ -31,10 +31,16 @@ from discerna.settings.preprocessing import Preprocessing
 
 SEEN = Preprocessing(size=16, fit="crop", resize=18, interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3)
 UNTRAINED = ModelSpec(
-    state="untrained", network="tiny", arguments={"width": 4}, labels=[], preprocessing=SEEN, weights_from=None
+    state="untrained",
+    network="tiny",
+    arguments={"width": 4},
+    labels=[],
+    preprocessing=SEEN,
+    weights_from=None,
 )
-TRAINED = replace(UNTRAINED, state="trained", labels=["007", "NA", "猫", "b\udcff"], weights_from={"name": "x"})
-TRAINING = {"settings": {"random_seed": -(10**60)}, "epochs": [{"train_loss": 0.5, "valid_loss": float("nan")}]}
+LABELS = ["007", "NA", "猫", "b\udcff"]
+TRAINED = replace(UNTRAINED, state="trained", labels=LABELS, weights_from={"name": "x"})
+TRAINING = {"settings": {"random_seed": -(10**60)}, "epochs": [{"train_loss": 0.5, "valid_loss": torch.nan}]}
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -66,7 +72,9 @@ def refused(path: Path, *words: str) -> str:
 def seal(path: Path) -> None:
     """Give the directory a manifest that fits what lies in it, as one who alters it with intent would."""
     entries = {
-        f.name: {"sha256": file_digest(f), "size": f.stat().st_size} for f in path.iterdir() if f.name != "manifest.json"
+        file.name: {"sha256": file_digest(file), "size": file.stat().st_size}
+        for file in path.iterdir()
+        if file.name != "manifest.json"
     }
     (path / "manifest.json").write_text(json.dumps({"files": entries}))
 
@@ -107,7 +115,8 @@ def test_what_is_written_is_read_again(trained: Path):
 
 
 def test_the_files_of_a_directory(trained: Path, tmp_path: Path):
-    assert sorted(os.listdir(trained)) == ["manifest.json", "model.json", "training.json", "weights.safetensors"]
+    described = ["manifest.json", "model.json", "training.json", "weights.safetensors"]
+    assert sorted(os.listdir(trained)) == described
     write_model_directory(tmp_path / "raw", UNTRAINED, weights(), overwrite=False)
     assert sorted(os.listdir(tmp_path / "raw")) == ["manifest.json", "model.json", "weights.safetensors"]
     assert ModelDirectory.open(tmp_path / "raw").training is None
@@ -126,8 +135,8 @@ def test_equal_content_is_equal_bytes(trained: Path, tmp_path: Path):
 
 def test_tied_and_sliced_tensors(tmp_path: Path):
     block = torch.arange(24.0).reshape(4, 6)
-    given = {"a": block, "b": block, "t": block.T, "row": block[1], "odd": block[:, ::2], "part": torch.ones(9)[3:]}
-    given["p"] = torch.nn.Parameter(torch.ones(2))
+    given = {"a": block, "b": block, "t": block.T, "row": block[1], "odd": block[:, ::2]}
+    given |= {"part": torch.ones(9)[3:], "p": torch.nn.Parameter(torch.ones(2))}
     write_model_directory(tmp_path / "m", UNTRAINED, given, overwrite=False)
     loaded = ModelDirectory.open(tmp_path / "m").load_weights()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in given.items())
@@ -156,9 +165,9 @@ def test_nan_in_a_file_made_by_others(trained: Path):
 
 
 def test_import_is_light():
-    code = "import sys, discerna.directories.model_dir; print('torch' in sys.modules, 'safetensors' in sys.modules)"
+    code = "import sys, discerna.directories.model_dir; print({'torch', 'safetensors'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.strip() == "set()"
 
 
 # What is not a model directory
@@ -178,7 +187,7 @@ def test_the_setting_is_named(tmp_path: Path):
 
 
 def test_strange_paths(tmp_path: Path):
-    refused(tmp_path / "a\0b", "cannot be read")
+    refused(tmp_path / "a\0b", r"a\x00b")
     refused(tmp_path / "line\nbreak", r"line\nbreak")
     refused(tmp_path / ("x" * 300), "cannot be read")
 
@@ -286,7 +295,9 @@ def test_strange_names_in_the_manifest(trained: Path, name: str):
     refused(trained, "which no model directory has")
 
 
-@pytest.mark.parametrize("entry", [None, [], {}, {"sha256": 1, "size": 1}, {"sha256": "0", "size": -1}, {"sha256": "0"}])
+@pytest.mark.parametrize(
+    "entry", [None, [], {}, {"sha256": 1, "size": 1}, {"sha256": "0", "size": -1}, {"sha256": "0"}]
+)
 def test_a_manifest_without_sense(trained: Path, entry: object):
     (trained / "manifest.json").write_text(json.dumps({"files": {"model.json": entry}}))
     refused(trained, "no SHA-256 and size of model.json")
@@ -329,7 +340,7 @@ def test_a_newer_version(trained: Path, version: int):
 @pytest.mark.parametrize("version", [0, -1, "1", None, 1.0, True])
 def test_no_version(trained: Path, version: object):
     edit(trained, "model.json", format_version=version)
-    refused(trained, "format_version") if version != 1 or version is True else None
+    refused(trained, "format_version")
 
 
 @pytest.mark.parametrize("place", ["model.json", "training.json"])
@@ -502,7 +513,7 @@ def test_a_flipped_byte_anywhere(tmp_path: Path, data: st.DataObject):
     changed = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 3))):
         changed[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
-    if json_equal(file.name, whole, bytes(changed)):
+    if changed == whole or json_equal(file.name, whole, bytes(changed)):
         return
     sealed = data.draw(st.booleans()) and file.name != "manifest.json"
     try:
@@ -617,8 +628,8 @@ def test_a_full_disk_at_any_step(
             write_model_directory(output, UNTRAINED, weights(), overwrite=overwrite)
             failed = False
         except OutputError as error:
-            assert "No space left on device" in str(error)
             failed = True
+            assert "No space left on device" in str(error)
     if failed and overwrite:
         assert ModelDirectory.open(output).spec == TRAINED
     elif failed:
@@ -640,14 +651,14 @@ def test_a_full_disk_while_the_tensors_are_written(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_kill_at_any_step(tmp_path: Path, overwrite: bool):
+def test_a_kill_at_any_step(tmp_path: Path):
     """kill -9 before each write, fsync and rename: old or new, never half."""
     program = """
 import os, sys, signal
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_model_dir as t
+import safetensors.torch
 from discerna.directories import publishing
 
 calls = 0
@@ -666,28 +677,30 @@ Path.write_bytes = dying(Path.write_bytes)
 publishing._exchange = dying(publishing._exchange)
 publishing.shutil.rmtree = dying(publishing.shutil.rmtree)
 step = 0
-for trial in range(1, 30):
-    place = output / str(trial)
-    if sys.argv[3] == "True":
-        t.write_model_directory(place, t.TRAINED, t.weights(), training=t.TRAINING, overwrite=False)
-    child = os.fork()
-    if child == 0:
-        calls, step = 0, trial
-        t.write_model_directory(place, t.UNTRAINED, t.weights(), overwrite=True)
-        os._exit(0)
-    if os.waitpid(child, 0)[1] == 0:
-        break
-else:
-    sys.exit("never ran to its end")
+for kind in ("fresh", "overwritten"):
+    for trial in range(1, 30):
+        place = output / kind / str(trial)
+        if kind == "overwritten":
+            t.write_model_directory(place, t.TRAINED, t.weights(), training=t.TRAINING, overwrite=False)
+        child = os.fork()
+        if child == 0:
+            calls, step = 0, trial
+            t.write_model_directory(place, t.UNTRAINED, t.weights(), overwrite=True)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] == 0:
+            break
+    else:
+        sys.exit("never ran to its end")
 """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    arguments = [str(Path(__file__).parent), str(tmp_path), str(overwrite)]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    found = [tmp_path / str(trial) for trial in range(1, 30) if (tmp_path / str(trial)).exists()]
-    specs = [ModelDirectory.open(path).spec for path in found]
-    assert UNTRAINED in specs
-    if overwrite:
-        tried = max(int(path.name) for path in found)
-        assert len(found) == tried, "an output was gone for an instant"
-        assert TRAINED in specs
+    for kind in ("fresh", "overwritten"):
+        tried = [tmp_path / kind / str(trial) for trial in range(1, 30)]
+        found = [path for path in tried if path.exists()]
+        specs = [ModelDirectory.open(path).spec for path in found]
+        assert UNTRAINED in specs
+        if kind == "overwritten":
+            assert found == tried[: len(found)], "an output was gone for an instant"
+            assert TRAINED in specs

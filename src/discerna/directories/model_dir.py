@@ -74,11 +74,11 @@ class ModelDirectory:
                 fault.problem, where=where, accepted=fault.found, remedy=fault.remedy
             ) from None
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            reason = (error.strerror if isinstance(error, OSError) else None) or files.in_one_phrase(error)
             raise InvalidModelDirectoryError(
                 "the model directory cannot be read",
                 where=where,
-                accepted=shown(reason),
+                accepted=reason,
                 remedy="check the path",
             ) from None
 
@@ -110,7 +110,9 @@ class ModelDirectory:
         try:
             weights = load_file(self.path / files.WEIGHTS)
         except (OSError, safetensors.SafetensorError) as error:
-            raise self.invalid("a damaged model directory", f"{files.WEIGHTS}: {shown(str(error))}") from None
+            raise self.invalid(
+                "a damaged model directory", f"{files.WEIGHTS}: {files.in_one_phrase(error)}"
+            ) from None
         broken = first_not_finite(weights)
         if broken is not None:
             raise self.invalid(
@@ -156,6 +158,7 @@ def write_model_directory(
             save_file(_separate(weights), folder / files.WEIGHTS)
         except SafetensorError as error:  # a full disk comes as one
             raise OSError(str(error)) from None
+        (folder / files.WEIGHTS).chmod((folder / files.MODEL).stat().st_mode)  # it comes for its owner only
         entries = {
             file.name: {"sha256": files.file_digest(file), "size": file.stat().st_size}
             for file in folder.iterdir()
@@ -170,8 +173,10 @@ def first_not_finite(weights: Mapping[str, torch.Tensor]) -> str | None:
     import torch
 
     for name, tensor in weights.items():
-        # The sum is finite unless an element is not (or it overflows), and takes no memory for a mask.
-        if tensor.is_floating_point() and not math.isfinite(tensor.sum(dtype=torch.float64)):
+        tensor = tensor.detach()
+        # A sum takes no memory, as a mask does; one of doubles may overflow, so a mask decides.
+        suspect = tensor.is_floating_point() and not math.isfinite(tensor.sum(dtype=torch.float64))
+        if suspect and not torch.isfinite(tensor).all():
             return name
     return None
 
@@ -196,7 +201,7 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _without_nan(value: Any) -> Any:
-    """The value with null for each number that JSON cannot hold: a metric that has no value must not cost a model."""
+    """The value with null for NaN and infinity: a metric without a value must not cost a model."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -229,7 +234,11 @@ def _refuse_other_things(path: Path) -> None:
             if pictured
             else "it holds pictures"
         )
-        raise Fault("this is an image directory, not a model directory", labels, f"give it as data; {make}")
+        raise Fault(
+            "this is an image directory, not a model directory",
+            labels,
+            f"give it as data, and as model {make}",
+        )
     raise Fault("not a model directory", f"it has no {files.MANIFEST}", make)
 
 
@@ -244,13 +253,13 @@ def _refuse_designer(meta: Path) -> None:
         raise Fault(
             "this is an image directory, not a model directory",
             "_meta.yaml says type: ImageDirectory",
-            "give it as data; make a model with discerna create",
+            "give it as data, and make a model with discerna create",
         )
     if kinds == ["ModelDirectory"] or kinds == ["UntrainedModelDirectory"]:
         raise Fault(
             "this model directory has the designer's format, which this version does not read",
             f"_meta.yaml says type: {kinds[0]}",
-            "make one with discerna create; its pretrained= takes a file of weights",
+            "make one with discerna create, whose pretrained= takes a file of weights",
         )
 
 
@@ -274,7 +283,8 @@ def _refuse_newer(path: Path) -> None:
 def _spec(values: dict[str, Any]) -> ModelSpec:
     """The spec from the content of model.json."""
     values = dict(values)
-    if values.pop("format_version", None) != FORMAT_VERSION:
+    version = values.pop("format_version", None)
+    if type(version) is not int or version != FORMAT_VERSION:
         raise files.damaged(f"{files.MODEL} has no format_version from 1 to {FORMAT_VERSION}")
     names = {field.name for field in dataclasses.fields(ModelSpec)}
     if set(values) != names:
@@ -283,7 +293,7 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
     try:
         spec = build(ModelSpec, values)
     except (SettingsError, OverflowError) as error:  # OverflowError: a number beyond what a float holds
-        raise files.damaged(f"{files.MODEL}: {' '.join(str(error).split())}") from None
+        raise files.damaged(f"{files.MODEL}: {files.in_one_phrase(error)}") from None
     _check_labels(spec)
     if not spec.network:
         raise files.damaged(f"{files.MODEL} names no network")

@@ -48,6 +48,11 @@ class Fault(Exception):
         self.remedy = remedy
 
 
+def in_one_phrase(error: Exception) -> str:
+    """Another error's text, fit to be a part of ours."""
+    return shown(" ".join(str(error).split())).replace("; ", ", ") or type(error).__name__
+
+
 def damaged(found: str) -> Fault:
     """The fault of a directory that was whole once."""
     return Fault("a damaged model directory", found)
@@ -134,7 +139,7 @@ def parse_object(data: bytes, name: str) -> dict[str, Any]:
     except RecursionError:
         raise damaged(f"{name} is nested too deeply") from None
     except ValueError as error:
-        raise damaged(f"{name} is not JSON ({shown(str(error))})") from None
+        raise damaged(f"{name} is not JSON ({in_one_phrase(error)})") from None
     if not isinstance(value, dict):
         raise damaged(f"{name} is no JSON object")
     _check_values(value, name)

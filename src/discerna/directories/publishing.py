@@ -59,12 +59,13 @@ def refuse_existing_output(output: Path, overwrite: bool) -> None:
                 accepted="overwrite=true replaces a model directory or an empty one",
                 remedy="choose another output, or remove it yourself",
             )
-    place = output.parent
+    place, new = output.parent, [output.name]
     try:
         while not os.path.lexists(place):
+            new.append(place.name)
             place = place.parent
         Path(tempfile.mkdtemp(prefix=".discerna-", dir=place)).rmdir()
-        if len(os.fsencode(output.name)) > os.pathconf(place, "PC_NAME_MAX"):
+        if max(len(os.fsencode(name)) for name in new) > os.pathconf(place, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except OSError as error:
         raise _unwritable(output, error) from None

@@ -1,0 +1,104 @@
+"""Fetching torchvision's weights, from torch's cache where they lie there; failure is told within seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import logging
+import os
+import queue
+import re
+import secrets
+import threading
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import torch
+
+from discerna.directories.wording import shown
+from discerna.errors import DownloadError
+from discerna.progress import Progress
+
+LOG = logging.getLogger("discerna")
+
+PROBE_SECONDS = 8.0
+"""A name server that does not answer would hold up urllib, whatever its timeout, for a minute and more."""
+
+READ_SECONDS = 60.0
+
+_BLOCK = 1 << 20
+
+
+def cached_or_downloaded(url: str, progress: Progress) -> Path:
+    """The file of that address, in the cache that torch.hub uses too."""
+    target = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if target.is_file():
+        return target
+    _probe(url)
+    LOG.info("downloading %s to %s", target.name, target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _download(url, target, progress)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(url, error) from error
+    return target
+
+
+def _probe(url: str) -> None:
+    """Raise a DownloadError within seconds where the server cannot be reached."""
+    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            urlopen(Request(url, method="HEAD"), timeout=PROBE_SECONDS).close()
+        except HTTPError as error:  # the server, or a proxy on the way, is there; some refuse HEAD
+            error.close()
+            answer.put(None)
+        except Exception as error:
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    threading.Thread(target=ask, name="discerna-probe", daemon=True).start()
+    try:
+        error = answer.get(timeout=PROBE_SECONDS)
+    except queue.Empty:
+        error = TimeoutError(f"no answer within {PROBE_SECONDS:g} seconds")
+    if error is not None:
+        raise _failed(url, error) from error
+
+
+def _download(url: str, target: Path, progress: Progress) -> None:
+    """Fetch the file under another name, compare its hash, then give it its name in one step."""
+    part = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    digest = hashlib.sha256()
+    try:
+        with urlopen(url, timeout=READ_SECONDS) as response, part.open("wb") as stream:
+            total = int(response.headers.get("Content-Length") or 0)
+            with progress.task(f"downloading {target.name}", total) as advance:
+                while block := response.read(_BLOCK):
+                    stream.write(block)
+                    digest.update(block)
+                    advance(len(block), "")
+            if total and stream.tell() != total:
+                raise OSError(f"{stream.tell()} of {total} bytes came")
+        expected = re.search(r"-([0-9a-f]{8,})\.", target.name)
+        if expected and not digest.hexdigest().startswith(expected[1]):
+            raise OSError("what came has another SHA-256 than the file's name tells")
+        part.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _failed(url: str, error: Exception) -> DownloadError:
+    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+    name = url.rpartition("/")[2]
+    return DownloadError(
+        "pretrained weights cannot be downloaded",
+        where=url,
+        accepted=shown(" ".join(str(reason).split())),
+        remedy=f"download {name} on another machine and pass pretrained=PATH/{name}, or pretrained=false",
+    )

@@ -1,0 +1,105 @@
+"""What each network wants to see of a picture, and what follows from another size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torchvision import models
+
+from discerna.errors import SettingsError
+from discerna.networks.architectures import Architecture
+from discerna.networks.registration import DEFAULT_IMAGE_SIZE
+from discerna.networks.skeletons import skeleton
+from discerna.settings.preprocessing import Fit, Interpolation, Preprocessing
+
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]
+
+
+def default_preprocessing(architecture: Architecture, weights: Any = None) -> Preprocessing:
+    """What torchvision used for `weights`; for random ones, what its weights of the smallest pictures got."""
+    if architecture.cls is None:
+        size = architecture.image_size or DEFAULT_IMAGE_SIZE
+        return Preprocessing(
+            size=size,
+            fit="crop",
+            resize=round(size * 256 / 224),
+            interpolation="bilinear",
+            mean=list(IMAGENET_MEAN),
+            std=list(IMAGENET_STD),
+        )
+    if weights is None:
+        # vit_h_14's default weights want 518 pixels, a size that nobody trains at from scratch.
+        entries = models.get_model_weights(architecture.name)
+        weights = min([entries.DEFAULT, *entries], key=lambda entry: entry.transforms().crop_size[0])
+    transforms = weights.transforms()
+    return Preprocessing(
+        size=transforms.crop_size[0],
+        fit="crop",
+        resize=transforms.resize_size[0],
+        interpolation=transforms.interpolation.value,
+        mean=list(transforms.mean),
+        std=list(transforms.std),
+    )
+
+
+def changed(
+    preprocessing: Preprocessing,
+    *,
+    image_size: int | None = None,
+    fit: Fit | None = None,
+    resize: int | None = None,
+    interpolation: Interpolation | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+) -> Preprocessing:
+    """The preprocessing with what the user typed; None leaves a value, and another size scales `resize`."""
+    if resize is not None and fit in ("pad", "stretch"):
+        raise SettingsError(
+            f"a setting without effect with fit={fit}",
+            where=f"resize={resize}",
+            accepted="only fit=crop resizes before it cuts",
+            remedy="leave out resize",
+        )
+    size = image_size or preprocessing.size
+    return Preprocessing(
+        size=size,
+        fit=fit or preprocessing.fit,
+        resize=resize or rescaled(preprocessing, size).resize,
+        interpolation=interpolation or preprocessing.interpolation,
+        mean=preprocessing.mean if mean is None else mean,
+        std=preprocessing.std if std is None else std,
+    )
+
+
+def rescaled(preprocessing: Preprocessing, size: int) -> Preprocessing:
+    """The preprocessing for pictures of another size, which keeps the same share of each."""
+    return replace(preprocessing, size=size, resize=round(preprocessing.resize * size / preprocessing.size))
+
+
+def with_size(architecture: Architecture, arguments: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """The arguments with the picture size in them, for the networks that are made for one size."""
+    argument = architecture.size_argument
+    if argument is None:
+        return dict(arguments)
+    try:
+        sized = _sized(arguments, argument, size)
+        skeleton(architecture, 2, sized)
+    except SettingsError:
+        own = default_preprocessing(architecture).size
+        network = skeleton(
+            architecture, 2, _sized(arguments, argument, own)
+        )  # or are other arguments to blame?
+        raise SettingsError(
+            f"{architecture.name} cannot take pictures of {size} pixels",
+            where=f"image_size={size}",
+            accepted=f"multiples of {getattr(network, 'patch_size', own)}",
+            remedy=f"use image_size={own}",
+        ) from None
+    return sized
+
+
+def _sized(arguments: Mapping[str, Any], argument: str, size: int) -> dict[str, Any]:
+    return {**arguments, argument: [size, size] if argument == "input_size" else size}
