@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# Machines are shared and noisy: a slow example is no failure.
+settings.register_profile("discerna", deadline=None, max_examples=60)
+settings.load_profile("discerna")
 
 TESTS = Path(__file__).parent
 COLOURS = {"blue": (40, 60, 210), "green": (40, 200, 60), "red": (210, 40, 50)}
@@ -27,7 +32,9 @@ def unchanged_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
 
 
-def write_pictures(root: Path, counts: dict[str, int], size: tuple[int, int] = (20, 18), seed: int = 0) -> Path:
+def write_pictures(
+    root: Path, counts: dict[str, int], size: tuple[int, int] = (20, 18), seed: int = 0
+) -> Path:
     """`root/<label>/<n>.png`: noisy pictures whose colour tells the label."""
     draw = random.Random(f"{seed} {sorted(counts)}")
     for number, (label, count) in enumerate(sorted(counts.items())):
@@ -36,7 +43,10 @@ def write_pictures(root: Path, counts: dict[str, int], size: tuple[int, int] = (
         for n in range(count):
             picture = Image.new("RGB", size)
             picture.putdata(
-                [tuple(min(255, max(0, part + draw.randint(-60, 60))) for part in base) for _ in range(size[0] * size[1])]
+                [
+                    tuple(min(255, max(0, part + draw.randint(-60, 60))) for part in base)
+                    for _ in range(size[0] * size[1])
+                ]
             )
             picture.save(root / label / f"{n}.png")
     return root
@@ -65,7 +75,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def discerna(tmp_path: Path) -> Run:
     """Run the command line as a process of its own, in an empty directory."""
 
-    def run(*arguments: str, code: int = 0, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, code: int = 0, cwd: Path = tmp_path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "discerna", *arguments],
             capture_output=True,

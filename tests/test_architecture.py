@@ -103,7 +103,15 @@ def loaded(code: str) -> set[str]:
 
 
 def test_import_is_light():
-    assert not loaded("import discerna") & {"torch", "lightning", "hydra", "omegaconf", "numpy", "PIL", "rich"}
+    assert not loaded("import discerna") & {
+        "torch",
+        "lightning",
+        "hydra",
+        "omegaconf",
+        "numpy",
+        "PIL",
+        "rich",
+    }
 
 
 @pytest.mark.parametrize("verb", ["", "create ", "train ", "score ", "evaluate ", "env ", "demo "])

@@ -38,7 +38,11 @@ def test_version(capsys):
 def test_help_of_train(capsys):
     code, out, _ = told(capsys, "train", "--help")
     assert code == 0
-    assert "epochs=5" in out and "how often each training picture is seen" in out and "[a whole number, 1 or more]" in out
+    assert (
+        "epochs=5" in out
+        and "how often each training picture is seen" in out
+        and "[a whole number, 1 or more]" in out
+    )
     assert "optimizer=adamw   (adamw | azure_sgd | sgd)" in out
     assert max(len(line) for line in out.splitlines()) < 160
 
@@ -116,7 +120,9 @@ sys.exit(console.guard(wait))
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_give_their_exit_code(number, code):
-    process = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
@@ -144,7 +150,9 @@ def test_bars_are_drawn_on_a_terminal_only(tmp_path):
     plain = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert plain.stderr == "line 0\nline 1\nline 2\n"
     leader, follower = os.openpty()
-    process = subprocess.Popen([sys.executable, script], stderr=follower, env={**os.environ, "TERM": "xterm", "COLUMNS": "80"})
+    process = subprocess.Popen(
+        [sys.executable, script], stderr=follower, env={**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    )
     os.close(follower)
     seen = b""
     deadline = time.monotonic() + 30
@@ -161,5 +169,7 @@ def test_bars_are_drawn_on_a_terminal_only(tmp_path):
 
 
 def test_python_dash_m_is_the_command():
-    done = subprocess.run([sys.executable, "-m", "discerna", "--version"], capture_output=True, text=True, cwd=Path("/"))
+    done = subprocess.run(
+        [sys.executable, "-m", "discerna", "--version"], capture_output=True, text=True, cwd=Path("/")
+    )
     assert done.stdout == f"discerna {__version__}\n"

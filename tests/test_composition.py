@@ -36,7 +36,10 @@ def test_defaults_are_those_of_the_original():
     ],
 )  # fmt: skip
 def test_any_path_is_taken_literally(name):
-    assert compose("train", ["model=resnet18", f"train_data=in/{name}", f"valid_data={name}"]).train_data == Path.cwd() / "in" / name
+    assert (
+        compose("train", ["model=resnet18", f"train_data=in/{name}", f"valid_data={name}"]).train_data
+        == Path.cwd() / "in" / name
+    )
     assert train(f"output={name}").output == Path.cwd() / name
 
 
@@ -139,7 +142,11 @@ def test_arguments_are_a_mapping():
 def test_experiment_overlay_and_overrides_above_it():
     settings = train("experiment=azure_designer", "optimizer.momentum=0.5")
     assert settings.scheduler.name == "azure_polynomial"
-    assert (settings.optimizer.name, settings.optimizer.momentum, settings.optimizer.decay_norm_and_bias) == ("sgd", 0.5, True)
+    assert (settings.optimizer.name, settings.optimizer.momentum, settings.optimizer.decay_norm_and_bias) == (
+        "sgd",
+        0.5,
+        True,
+    )
 
 
 def test_own_config_dir(tmp_path):
@@ -179,7 +186,12 @@ def test_python_values_become_overrides():
     settings = compose("train", overrides_from(given_values, "train"))
     assert settings.train_data == Path.cwd() / "a 'b'"
     assert settings.valid_data == Path.cwd() / "null"
-    assert (settings.epochs, settings.optimizer.name, settings.trainer.devices, settings.output) == (3, "sgd", 2, None)
+    assert (settings.epochs, settings.optimizer.name, settings.trainer.devices, settings.output) == (
+        3,
+        "sgd",
+        2,
+        None,
+    )
     assert settings.early_stopping.name == "none"
     assert settings.arguments == {"x": [1, "two"], "y": None}
     with pytest.raises(SettingsError, match="a group takes the name"):

@@ -17,7 +17,12 @@ CONCRETE = [c for c in CLASSES if "code" in vars(c) and c is not DiscernaError]
 def test_message_json_and_pickle():
     error = errors.InvalidDatasetError("wrong", where="here", accepted="that", remedy="do this")
     assert str(error) == "wrong: here; that; do this"
-    assert error.as_json() == {"code": "D0018", "class": "InvalidDatasetError", "message": str(error), "remedy": "do this"}
+    assert error.as_json() == {
+        "code": "D0018",
+        "class": "InvalidDatasetError",
+        "message": str(error),
+        "remedy": "do this",
+    }
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error) and str(again) == str(error) and again.remedy == "do this"
     assert str(SettingsError("only this")) == "only this"

@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TESTS
 from safetensors.torch import load_file
 
-TINY = ["model=tiny", "networks.modules=[tiny_networks]", "epochs=2", "batch_size=8", "trainer.precision=32-true"]
+from conftest import TESTS
+
+TINY = [
+    "model=tiny",
+    "networks.modules=[tiny_networks]",
+    "epochs=2",
+    "batch_size=8",
+    "trainer.precision=32-true",
+]
 PLAIN = ["model=plain", "networks.modules=[tiny_networks]", "epochs=2", "batch_size=8", "trainer.precision=32-true",
          "optimizer=sgd", "augmentation=none", "learning_rate=0.1"]  # fmt: skip
 
@@ -28,7 +35,9 @@ def test_two_processes_are_one_training(discerna, pictures, tmp_path):
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("alone", "pair"))
     for name in one:  # 27 pictures by 8: the last step has 3, shared 1 + 2
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
-    results = [json.loads((tmp_path / f"{name}.run" / "result.json").read_text()) for name in ("alone", "pair")]
+    results = [
+        json.loads((tmp_path / f"{name}.run" / "result.json").read_text()) for name in ("alone", "pair")
+    ]
     for a, b in zip(results[0]["epochs"], results[1]["epochs"], strict=True):
         for name in ("train_loss", "valid_loss", "valid_accuracy"):
             assert a[name] == pytest.approx(b[name], rel=1e-4)
@@ -39,9 +48,17 @@ def test_two_processes_are_one_training(discerna, pictures, tmp_path):
     assert pair.stderr.count("valid loss") == 1
 
 
+@pytest.mark.slow
 def test_an_error_in_several_processes_is_told_once(discerna, pictures, tmp_path):
     done = discerna(
-        "train", *TINY, *data(pictures), "output=m", "trainer=cpu", "trainer.devices=2", "learning_rate=1e30", code=1
+        "train",
+        *TINY,
+        *data(pictures),
+        "output=m",
+        "trainer=cpu",
+        "trainer.devices=2",
+        "learning_rate=1e30",
+        code=1,
     )
     assert done.stderr.count("error: ") == 1 and "DivergedError" in done.stderr
     assert "Traceback" not in done.stderr
@@ -49,18 +66,33 @@ def test_an_error_in_several_processes_is_told_once(discerna, pictures, tmp_path
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_more_processes_than_pictures_of_a_batch(discerna, pictures):
-    done = discerna("train", *TINY, *data(pictures), "output=m", "trainer=cpu", "trainer.devices=2", "batch_size=2", code=1)
+    done = discerna(
+        "train",
+        *TINY,
+        *data(pictures),
+        "output=m",
+        "trainer=cpu",
+        "trainer.devices=2",
+        "batch_size=2",
+        code=1,
+    )
     assert "use batch_size=4" in done.stderr
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_a_training_with_their_code(pictures, tmp_path, number, code, devices):
     command = [sys.executable, "-m", "discerna", "train", *TINY, *data(pictures), "output=m", "epochs=100000",
                "early_stopping=none", "trainer=cpu", f"trainer.devices={devices}", "trainer.threads=1"]  # fmt: skip
     process = subprocess.Popen(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)}, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     wait_for(tmp_path / "m.run" / "metrics.csv")
     if number == signal.SIGINT:
@@ -86,6 +118,7 @@ def alive(mark: str) -> list[str]:
     return [line for line in listed.splitlines() if mark in line and "discerna.worker" in line]
 
 
+@pytest.mark.slow
 def test_a_torchrun_of_the_user(discerna, pictures, tmp_path):
     """Several machines start the worker by torchrun themselves; here both processes are on this one."""
     discerna("train", *PLAIN, *data(pictures), "output=first", "trainer.threads=1")
@@ -97,12 +130,15 @@ def test_a_torchrun_of_the_user(discerna, pictures, tmp_path):
     (run / "settings.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m",
                "discerna.worker", str(run / "settings.json"), "--networks-module", "tiny_networks"]  # fmt: skip
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path, capture_output=True)
+    subprocess.run(
+        command, check=True, env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path, capture_output=True
+    )
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("first", "second"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_secrets_are_in_no_file_and_reach_the_workers(discerna, pictures, tmp_path):
     own = "logger.own.x={_target_: own_extensions.NeedsToken, api_token: sesame, file: '{run}/got.txt'}"
     discerna("train", *TINY, *data(pictures), "output=m", own, "epochs=1", "trainer=cpu", "trainer.devices=2")
@@ -112,6 +148,7 @@ def test_secrets_are_in_no_file_and_reach_the_workers(discerna, pictures, tmp_pa
             assert b"sesame" not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_gpu_without_a_gpu(discerna, pictures, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")

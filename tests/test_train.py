@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_pictures
 from safetensors.torch import load_file
 
 import discerna
+from conftest import write_pictures
 from discerna.errors import (
     DivergedError,
     InvalidDatasetError,
@@ -65,7 +65,10 @@ def test_a_run_leaves_a_model_and_a_run_folder(train, tmp_path):
     assert sorted(p.name for p in (result.run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert json.loads((result.output / "model.json").read_text())["labels"] == ["blue", "green", "red"]
     assert result.epochs_trained == 2 and result.stopped == "all epochs trained"
-    assert result.accuracy == discerna.evaluate(model=result.output, data=train_data(result, "valid")).evaluation.accuracy
+    assert (
+        result.accuracy
+        == discerna.evaluate(model=result.output, data=train_data(result, "valid")).evaluation.accuracy
+    )
     assert str(result.output.name) in result.summary() and "discerna score" in result.summary()
 
 
@@ -105,7 +108,9 @@ def test_the_best_epoch_is_the_result(train):
 
 
 def test_another_monitor_chooses_another_way(train):
-    result = train(epochs=6, learning_rate=0.2, scheduler="constant", early_stopping="none", monitor="valid_accuracy")
+    result = train(
+        epochs=6, learning_rate=0.2, scheduler="constant", early_stopping="none", monitor="valid_accuracy"
+    )
     accuracies = [float(row["valid_accuracy"]) for row in rows(result.run)]
     assert result.best_epoch == accuracies.index(max(accuracies)) + 1
     result = train(epochs=3, monitor="train_loss", overwrite=True)
@@ -125,7 +130,12 @@ def test_early_stopping_says_why(train):
 
 def test_same_command_same_bytes_whatever_the_workers(train, tmp_path):
     results = [
-        train(output=tmp_path / name, loading={"workers": workers}, random_seed=seed, trainer={"precision": "auto"})
+        train(
+            output=tmp_path / name,
+            loading={"workers": workers},
+            random_seed=seed,
+            trainer={"precision": "auto"},
+        )
         for name, workers, seed in (("a", 0, 1), ("b", 2, 1), ("c", 0, 1), ("d", 0, -7))
     ]
     a, b, c, d = (weights(result.output) for result in results)
@@ -192,16 +202,22 @@ def test_a_folder_that_is_not_a_run_is_not_replaced(train, tmp_path):
 
 
 def test_no_place_and_no_secret_in_the_model(train, tmp_path):
-    own = {"x": {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "{run}/own", "name": "my_token"}}
+    own = {
+        "x": {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "{run}/own", "name": "my_token"}
+    }
     result = train(logger={"own": own})
-    text = "".join((result.output / name).read_text() for name in ("model.json", "training.json", "manifest.json"))
+    text = "".join(
+        (result.output / name).read_text() for name in ("model.json", "training.json", "manifest.json")
+    )
     assert str(tmp_path) not in text and "/" not in json.loads(text.split("\n}\n")[0] + "\n}").get("path", "")
     assert (result.run / "own" / "my_token").is_dir()
 
 
 def test_training_goes_on_from_a_trained_model(train, tmp_path):
     first = train(epochs=6, learning_rate=0.02, augmentation="none")
-    second = train(model=first.output, output=tmp_path / "second", epochs=1, learning_rate=1e-6, augmentation="none")
+    second = train(
+        model=first.output, output=tmp_path / "second", epochs=1, learning_rate=1e-6, augmentation="none"
+    )
     # Only the running batch statistics moved; a fresh network begins at about 1.1.
     assert second.figures["loss"] < 0.1
 
@@ -329,7 +345,7 @@ def test_an_unreadable_picture_is_named(train, tmp_path):
 
 
 def test_out_of_memory_says_what_to_change(train):
-    with pytest.raises(OutOfMemoryError, match="accumulate_grad_batches=2.*or batch_size=4"):
+    with pytest.raises(OutOfMemoryError, match=r"accumulate_grad_batches=2.*or batch_size=4"):
         train(callbacks={"oom": {"_target_": "own_extensions.OutOfMemory"}})
 
 
@@ -338,7 +354,9 @@ def test_top5_needs_more_than_five_labels(train, tmp_path):
         train(monitor="valid_top5")
     names = {f"label{n}": 2 for n in range(7)}
     result = train(
-        train_data=write_pictures(tmp_path / "t", names), valid_data=write_pictures(tmp_path / "v", names), monitor="valid_top5"
+        train_data=write_pictures(tmp_path / "t", names),
+        valid_data=write_pictures(tmp_path / "v", names),
+        monitor="valid_top5",
     )
     assert 0 <= result.figures["top5"] <= 1 and float(rows(result.run)[0]["valid_top5"]) >= 0
 

@@ -22,5 +22,9 @@ def tiny(num_labels: int, width: int = 8, dropout: float = 0.1) -> nn.Module:
 def plain(num_labels: int) -> nn.Module:
     """No batch normalisation, no dropout: any number of processes computes the same."""
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, num_labels)
+        nn.Conv2d(3, 4, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, num_labels),
     )

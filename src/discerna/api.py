@@ -33,7 +33,9 @@ def create(network: str, output: PathLike, **settings: Any) -> CreateResult:
     return command.run(composed, console.progress())
 
 
-def score(*, model: PathLike, data: PathLike | list[PathLike], output: PathLike, **settings: Any) -> ScoreResult:
+def score(
+    *, model: PathLike, data: PathLike | list[PathLike], output: PathLike, **settings: Any
+) -> ScoreResult:
     """Score pictures into a file; for scores in memory see `load(...).predict(...)`."""
     composed = _settings("score", {"model": model, "data": data, "output": output, **settings})
     from discerna.commands import score as command

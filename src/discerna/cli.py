@@ -66,7 +66,10 @@ def _parse(verb: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
         if other.startswith("-") and "=" not in other.split("'")[0]:
             known = ["--help", "--cfg", "--resolve", "--config-dir", "--config-name", "--multirun"]
             raise SettingsError(
-                "unknown flag", where=other, accepted=f"it is {' | '.join(known)}", remedy=nearest(other, known)
+                "unknown flag",
+                where=other,
+                accepted=f"it is {' | '.join(known)}",
+                remedy=nearest(other, known),
             )
     return flags, others
 

@@ -35,7 +35,7 @@ class Source:
     config_name: str | None = None
 
 
-def compose(verb: str, overrides: Sequence[str], source: Source = Source()) -> Any:  # noqa: B008 - frozen
+def compose(verb: str, overrides: Sequence[str], source: Source = Source()) -> Any:
     """The checked settings of `verb`; raises one SettingsError that tells every fault."""
     prepared = prepare_overrides(verb, overrides, source)
     return compose_prepared(verb, dict(text.split("=", 1) for text in prepared), source)
@@ -85,7 +85,9 @@ def as_yaml(verb: str, overrides: Sequence[str], source: Source, part: str, reso
     return str(OmegaConf.to_yaml(config, resolve=resolve)).rstrip()
 
 
-def prepare_overrides(verb: str, overrides: Sequence[str], source: Source, multirun: bool = False) -> list[str]:
+def prepare_overrides(
+    verb: str, overrides: Sequence[str], source: Source, multirun: bool = False
+) -> list[str]:
     """The overrides as Hydra takes them: keys checked, paths quoted, values added even where YAML has none."""
     faults: list[SettingsError] = []
     ready: list[str] = []
@@ -124,15 +126,21 @@ def unquoted(value: str) -> str:
     return value[1:-1] if _is_quoted(value) else value
 
 
-def _prepared(text: str, verb: str, keys: dict[str, Any], groups: dict[str, list[str]], multirun: bool) -> str:
+def _prepared(
+    text: str, verb: str, keys: dict[str, Any], groups: dict[str, list[str]], multirun: bool
+) -> str:
     key, equals, value = text.partition("=")
     if key.startswith("~"):
-        raise SettingsError("a setting cannot be removed", where=text, remedy=f"set {key[1:]}=null or another value")
+        raise SettingsError(
+            "a setting cannot be removed", where=text, remedy=f"set {key[1:]}=null or another value"
+        )
     bare = key.lstrip("+")
     if not equals:
         raise _no_value(text, [*keys, *groups])
     if bare.startswith(("hydra.", "hydra/")):
-        if multirun and bare.startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher.", "hydra.sweeper.")):
+        if multirun and bare.startswith(
+            ("hydra/launcher", "hydra/sweeper", "hydra.launcher.", "hydra.sweeper.")
+        ):
             return text
         raise SettingsError(
             "a setting without effect here",
@@ -143,7 +151,9 @@ def _prepared(text: str, verb: str, keys: dict[str, Any], groups: dict[str, list
     if bare in groups:
         if value.startswith("{") and bare in keys:
             raise SettingsError(
-                "a mapping cannot be given at once", where=text, remedy=f"write {bare}.NAME._target_=my_module.MyClass"
+                "a mapping cannot be given at once",
+                where=text,
+                remedy=f"write {bare}.NAME._target_=my_module.MyClass",
             )
         _check_choice(bare, value, groups[bare], multirun)
         return f"{bare}={value}"
@@ -206,7 +216,9 @@ def _no_value(text: str, known: Sequence[str]) -> SettingsError:
     word = text.lstrip("-+")
     close = difflib.get_close_matches(word, [*known, "help", "version", "multirun"], n=1)
     remedy = f"write {close[0]}=VALUE" if close and close[0] in known else "see --help"
-    return SettingsError("not a setting", where=text, accepted="settings are written KEY=VALUE", remedy=remedy)
+    return SettingsError(
+        "not a setting", where=text, accepted="settings are written KEY=VALUE", remedy=remedy
+    )
 
 
 def _check_choice(group: str, value: str, choices: Sequence[str], multirun: bool) -> None:
@@ -218,14 +230,19 @@ def _check_choice(group: str, value: str, choices: Sequence[str], multirun: bool
         if choice not in choices:
             known = " | ".join(choices)
             raise SettingsError(
-                "unknown choice", where=f"{group}={choice}", accepted=f"it is {known}", remedy=nearest(choice, choices)
+                "unknown choice",
+                where=f"{group}={choice}",
+                accepted=f"it is {known}",
+                remedy=nearest(choice, choices),
             )
 
 
 def _unknown(key: str, verb: str, keys: dict[str, Any], groups: dict[str, list[str]]) -> SettingsError:
     others = {name: to for name, to in OTHER_NAMES.items() if to in keys}
     group, _, leaf = key.rpartition(".")
-    reserved = {"trainer": NOT_CONFIGURABLE, "early_stopping": ELSEWHERE}.get(group, {}) if verb == "train" else {}
+    reserved = (
+        {"trainer": NOT_CONFIGURABLE, "early_stopping": ELSEWHERE}.get(group, {}) if verb == "train" else {}
+    )
     if key in others:
         remedy = f"it is called {others[key]} here"
     elif leaf in reserved:
@@ -269,7 +286,8 @@ def check_source(source: Source, verb: str) -> Source:
                 "no such config",
                 where=f"--config-name {name}",
                 accepted=f"found: {', '.join(known)}",
-                remedy=nearest(name, known) or f"write {name}.yaml into --config-dir, its defaults starting with {verb}",
+                remedy=nearest(name, known)
+                or f"write {name}.yaml into --config-dir, its defaults starting with {verb}",
             )
     return Source(directory, name)
 

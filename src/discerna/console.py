@@ -134,7 +134,9 @@ def guard(action: Callable[[], None], telling: bool = True) -> int:
             return FAILED
         except Exception:
             traceback.print_exc()
-            _stderr("error: this is a bug in discerna, not a mistake of yours; please report it with the lines above")
+            _stderr(
+                "error: this is a bug in discerna, not a mistake of yours; please report it with the lines above"
+            )
             return FAILED
     return DONE
 

@@ -37,7 +37,11 @@ def overview(version: str) -> str:
             "  discerna COMMAND --help shows its settings; discerna --version the version.",
             "",
             "first steps:",
-            *(f"  discerna {v.name} {v.example}" for v in VERBS.values() if v.name in ("create", "train", "score")),
+            *(
+                f"  discerna {v.name} {v.example}"
+                for v in VERBS.values()
+                if v.name in ("create", "train", "score")
+            ),
         ]
     )
 
@@ -47,7 +51,13 @@ def of_verb(name: str) -> str:
     verb = VERBS[name]
     conf = files("discerna.conf")
     text = (conf / f"{name}.yaml").read_text("utf-8")
-    lines = [f"discerna {name}: {verb.summary}.", "", f"usage: discerna {name} {verb.example}".rstrip(), "", "settings:"]
+    lines = [
+        f"discerna {name}: {verb.summary}.",
+        "",
+        f"usage: discerna {name} {verb.example}".rstrip(),
+        "",
+        "settings:",
+    ]
     lines.append(_settings_table(text, verb.settings, ""))
     groups = _default_groups(text)
     if groups:
@@ -57,7 +67,9 @@ def of_verb(name: str) -> str:
         choices = sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml"))
         lines += ["", f"  {group}={choice or 'null'}   ({' | '.join(choices)})"]
         if group in hints(verb.settings):
-            table = _settings_table(_merged(folder, choice), _chosen_class(verb, group, _merged(folder, choice)), group + ".")
+            table = _settings_table(
+                _merged(folder, choice), _chosen_class(verb, group, _merged(folder, choice)), group + "."
+            )
             lines += [table] if table else []
             others = [c for c in choices if c != choice]
             lines += [f"    {c}: {_headline((folder / f'{c}.yaml').read_text('utf-8'))}" for c in others]
@@ -68,7 +80,9 @@ def of_verb(name: str) -> str:
 
 
 def _headline(text: str) -> str:
-    comments = [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @")]
+    comments = [
+        line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @")
+    ]
     return comments[0] if comments else ""
 
 
@@ -117,7 +131,13 @@ def _settings_table(text: str, settings: Any, prefix: str) -> str:
         hint = _hint(settings, key)
         accepted = describe(hint) if hint is not None else ""
         shown = "(required)" if value == "???" else value
-        rows.append((f"    {prefix}{key}={shown}" if value != "???" else f"    {prefix}{key}  {shown}", comment, accepted))
+        rows.append(
+            (
+                f"    {prefix}{key}={shown}" if value != "???" else f"    {prefix}{key}  {shown}",
+                comment,
+                accepted,
+            )
+        )
     if not rows:
         return ""
     column = min(34, max(width(row[0]) for row in rows)) + 2
@@ -125,7 +145,11 @@ def _settings_table(text: str, settings: Any, prefix: str) -> str:
     for left, comment, accepted in rows:
         gap = " " * max(2, column - width(left))
         out.append(f"{left}{gap}{comment}")
-        if accepted and accepted not in ("text", "a path", "true or false") and not comment.startswith(accepted):
+        if (
+            accepted
+            and accepted not in ("text", "a path", "true or false")
+            and not comment.startswith(accepted)
+        ):
             out.append(f"{' ' * column}[{accepted}]")
     return "\n".join(out)
 

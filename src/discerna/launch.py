@@ -105,8 +105,11 @@ def run_job(command: list[str], hidden: dict[str, Any]) -> int:
 
 
 LAUNCH_VARIABLES = frozenset(
-    "LOCAL_RANK RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK ROLE_RANK MASTER_ADDR MASTER_PORT NODE_RANK".split()
-    + ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS"]
+    {
+        *("LOCAL_RANK", "RANK", "GROUP_RANK", "ROLE_RANK", "NODE_RANK"),
+        *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+        *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS"),
+    }
 )
 """What a surrounding launcher leaves in the environment; a job must not take itself for one of its workers."""
 
@@ -129,4 +132,8 @@ def failure(folder: RunFolder, code: int) -> DiscernaError:
     if error is not None:
         return error
     told = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return ProcessError("a process of the training failed", where=told, accepted=f"its messages stand above and in {folder.log}")
+    return ProcessError(
+        "a process of the training failed",
+        where=told,
+        accepted=f"its messages stand above and in {folder.log}",
+    )

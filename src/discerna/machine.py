@@ -39,11 +39,17 @@ class Machine:
 
     def lines(self) -> list[tuple[str, str, str]]:
         """(name, value, reason) of every choice."""
-        return [(f.name, str(getattr(self, f.name).value), getattr(self, f.name).reason) for f in fields(self)]
+        return [
+            (f.name, str(getattr(self, f.name).value), getattr(self, f.name).reason) for f in fields(self)
+        ]
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """What training.json keeps."""
-        return {f.name: {"value": c.value, "reason": c.reason} for f in fields(self) if (c := getattr(self, f.name))}
+        return {
+            f.name: {"value": c.value, "reason": c.reason}
+            for f in fields(self)
+            if (c := getattr(self, f.name))
+        }
 
 
 def processes(trainer: TrainerSettings) -> Choice:
@@ -51,7 +57,9 @@ def processes(trainer: TrainerSettings) -> Choice:
     if isinstance(trainer.devices, list):
         if len(set(trainer.devices)) != len(trainer.devices) or not trainer.devices:
             raise MachineError(
-                "a GPU is named twice, or none", where=f"trainer.devices={trainer.devices}", remedy="name each once"
+                "a GPU is named twice, or none",
+                where=f"trainer.devices={trainer.devices}",
+                remedy="name each once",
             )
         return Choice(len(trainer.devices), "the GPUs named by trainer.devices")
     if isinstance(trainer.devices, int):

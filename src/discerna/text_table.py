@@ -15,7 +15,9 @@ def width(text: str) -> int:
 
 def align(rows: Sequence[Sequence[str]], right: str = "", indent: str = "") -> str:
     """The rows, their columns aligned; column i is flush right where `right[i]` is `>`."""
-    widths = [max(width(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows), default=0))]
+    widths = [
+        max(width(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows), default=0))
+    ]
     lines = []
     for row in rows:
         cells = []

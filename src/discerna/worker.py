@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("settings", type=Path, help="settings.json of a run folder")
     parser.add_argument("--processes", type=int, default=1, help="start this many workers on this machine")
     parser.add_argument("--networks-module", action="append", default=[], help="import this module first")
-    parser.add_argument("--quiet", action="store_true", help="leave an error to error.json; who started this tells it")
+    parser.add_argument(
+        "--quiet", action="store_true", help="leave an error to error.json; who started this tells it"
+    )
     given = parser.parse_args(arguments)
     folder = RunFolder(given.settings.absolute().parent)
     console.configure()

@@ -17,7 +17,9 @@ Make = Callable[..., ModelDirectory]
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    def make(network: str = "tiny", labels: list[str] = LABELS, size: int = 16, trained: bool = True) -> ModelDirectory:
+    def make(
+        network: str = "tiny", labels: list[str] = LABELS, size: int = 16, trained: bool = True
+    ) -> ModelDirectory:
         spec, weights = create_untrained(
             network, pretrained=False, arguments={}, random_seed=5, image_size=size,
             fit=None, resize=None, interpolation=None, mean=None, std=None,
@@ -52,7 +54,9 @@ def mixed_pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         size = draw.randint(9, 70), draw.randint(9, 70)
         base = [draw.randint(0, 255) for _ in range(3)]
         picture = Image.new("RGB", size)
-        picture.putdata([tuple((part + draw.randint(0, 80)) % 256 for part in base) for _ in range(size[0] * size[1])])
+        picture.putdata(
+            [tuple((part + draw.randint(0, 80)) % 256 for part in base) for _ in range(size[0] * size[1])]
+        )
         paths.append(folder / f"{n:02}.{('png', 'jpg', 'bmp')[n % 3]}")
         picture.save(paths[-1])
     return paths

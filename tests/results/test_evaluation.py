@@ -25,7 +25,11 @@ class Given:
         for first in range(0, len(index), batch_size):
             all_ = range(first, min(first + batch_size, len(index)))
             good = [i for i in all_ if i not in self.unreadable]
-            errors = [(i, UnreadablePictureError("empty", where="x", accepted="0 bytes")) for i in all_ if i not in good]
+            errors = [
+                (i, UnreadablePictureError("empty", where="x", accepted="0 bytes"))
+                for i in all_
+                if i not in good
+            ]
             yield ScoredBatch(good, self.probabilities[good], errors)
 
 
@@ -43,7 +47,9 @@ def directory(tmp_path):
 
 
 def measured(labels, probabilities, data, batch_size=7, **more):
-    return evaluate(Given(labels, probabilities, **more), data, setting="data", batch_size=batch_size, workers=0)
+    return evaluate(
+        Given(labels, probabilities, **more), data, setting="data", batch_size=batch_size, workers=0
+    )
 
 
 def random_case(labels, pictures, seed, used=None, ties=False):
@@ -71,7 +77,9 @@ def compare(found, labels, truth, probabilities):
         assert (figures.f1 is None) == (support[i] == 0 and labels[i] not in predicted)
         assert figures.f1 is None or math.isclose(figures.f1, f1[i], abs_tol=1e-12)
     borne = sorted(set(truth))
-    macro = metrics.precision_recall_fscore_support(truth, predicted, labels=borne, average="macro", zero_division=0)
+    macro = metrics.precision_recall_fscore_support(
+        truth, predicted, labels=borne, average="macro", zero_division=0
+    )
     assert (found.macro.precision, found.macro.recall, found.macro.f1) == pytest.approx(macro[:3])
     assert found.confusion == metrics.confusion_matrix(truth, predicted, labels=labels).tolist()
     assert found.accuracy == pytest.approx(metrics.accuracy_score(truth, predicted))
@@ -88,7 +96,9 @@ def test_the_figures_are_those_of_scikit_learn(directory, count, batch_size):
     found = measured(labels, probabilities, directory(truth), batch_size)
     compare(found, labels, truth, probabilities)
     if count > 5:
-        assert found.top5 == pytest.approx(metrics.top_k_accuracy_score(truth, probabilities, k=5, labels=labels))
+        assert found.top5 == pytest.approx(
+            metrics.top_k_accuracy_score(truth, probabilities, k=5, labels=labels)
+        )
         assert list(found.headline()) == ["accuracy", "loss", "top5"]
     else:
         assert found.top5 is None
@@ -174,7 +184,9 @@ def test_an_unknown_label_is_refused(directory):
 
 
 def test_nothing_readable(directory):
-    with pytest.raises(InvalidDatasetError, match=r"no picture can be read: data=.*all 2 are damaged, such as a/0000"):
+    with pytest.raises(
+        InvalidDatasetError, match=r"no picture can be read: data=.*all 2 are damaged, such as a/0000"
+    ):
         measured(["a", "b"], [[1, 0]] * 2, directory(["a", "b"]), unreadable=[0, 1])
 
 
@@ -196,7 +208,10 @@ def test_many_labels_show_the_most_frequent_confusions(directory):
     probabilities[21:, 5] = 1
     data = directory([*labels[:20], *["l20"] * 4])
     lines = measured(labels, probabilities, data).table().splitlines()
-    assert lines[-2:] == ["most frequent confusions: true  predicted  pictures", "l20                             l05               3"]
+    assert lines[-2:] == [
+        "most frequent confusions: true  predicted  pictures",
+        "l20                             l05               3",
+    ]
     probabilities[21:] = probabilities[20]
     assert measured(labels, probabilities, data).table().endswith("\n\nno confusions")
 

@@ -3,6 +3,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +64,15 @@ def test_every_kind_of_picture_gives_the_same(resnet, mixed_pictures):
     path = mixed_pictures[0]
     image = Image.open(path)
     with open(path, "rb") as file:
-        kinds = [str(path), path, image, np.asarray(image), path.read_bytes(), bytearray(path.read_bytes()), file]
+        kinds = [
+            str(path),
+            path,
+            image,
+            np.asarray(image),
+            path.read_bytes(),
+            bytearray(path.read_bytes()),
+            file,
+        ]
         found = resnet.predict(kinds)
         assert all(p == found[0] for p in found)
         file.seek(0)
@@ -139,7 +148,9 @@ def test_unreadable_pictures_are_named(tiny, mixed_pictures, tmp_path):
     ids=repr,
 )
 def test_other_things_are_no_pictures(tiny, given):
-    with pytest.raises(InvalidDatasetError, match="this is no picture: picture.* is .*; a picture is a path"):
+    with pytest.raises(
+        InvalidDatasetError, match=r"this is no picture: picture.* is .*; a picture is a path"
+    ):
         tiny.predict(given)
 
 
@@ -151,7 +162,9 @@ def test_only_trained_models_predict(make_model):
 def test_devices(tiny_model, monkeypatch):
     monkeypatch.setattr(machine, "gpu_kind", lambda: None)
     assert Predictor.of(tiny_model).device == "cpu"
-    with pytest.raises(MachineError, match=r"device=cuda; torch sees no GPU .*; use device=auto or device=cpu"):
+    with pytest.raises(
+        MachineError, match=r"device=cuda; torch sees no GPU .*; use device=auto or device=cpu"
+    ):
         Predictor.of(tiny_model, device="cuda")
     with pytest.raises(MachineError, match=r"device=gpu; it is auto \| cpu \| cuda \| mps"):
         Predictor.of(tiny_model, device="gpu")
@@ -196,7 +209,7 @@ class Failing(torch.nn.Module):
 def test_out_of_memory(tiny_model, mixed_pictures, error):
     predictor = Predictor.of(tiny_model, device="cpu")
     predictor.network = Failing(error)
-    with pytest.raises(OutOfMemoryError, match="batch_size=12, device=cpu.*use batch_size=6"):
+    with pytest.raises(OutOfMemoryError, match=r"batch_size=12, device=cpu.*use batch_size=6"):
         predictor.predict(mixed_pictures, batch_size=12)
     with pytest.raises(OutOfMemoryError, match="batch_size=1"):
         predictor.predict(mixed_pictures[0])
@@ -290,7 +303,7 @@ def test_workers(monkeypatch):
 def test_neither_lightning_nor_hydra_is_loaded(tiny_model, pictures, tmp_path):
     script = f"""
 import sys
-sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from pathlib import Path
 import discerna
 from discerna.commands import evaluate, score
@@ -307,5 +320,13 @@ print(*{{name.split(".")[0] for name in sys.modules}})
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert "torch" in loaded
-    banned = {"lightning", "pytorch_lightning", "lightning_fabric", "hydra", "omegaconf", "pyarrow", "matplotlib"}
+    banned = {
+        "lightning",
+        "pytorch_lightning",
+        "lightning_fabric",
+        "hydra",
+        "omegaconf",
+        "pyarrow",
+        "matplotlib",
+    }
     assert not loaded & banned

@@ -84,7 +84,10 @@ def test_good_values_and_back():
         ({"cuont": 3}, "unknown setting: cuont"),
         ({"free": {"x": float("inf")}}, "wrong value"),
         ({"free": [1]}, "it is a mapping {name: value}"),
-        ({"model": "???"}, "a setting is missing: model; it is a model directory or a network's name; pass model=VALUE"),
+        (
+            {"model": "???"},
+            "a setting is missing: model; it is a model directory or a network's name; pass model=VALUE",
+        ),
     ],
 )
 def test_bad_values(change, told):
@@ -108,7 +111,14 @@ def test_an_integer_is_a_number_of_any_size():
 
 @pytest.mark.parametrize(
     ("typed", "is_path"),
-    [("resnet18", False), ("a/b", True), ("./resnet18", True), ("timm/resnet18", False), ("registry:a/b", False), (".", True)],
+    [
+        ("resnet18", False),
+        ("a/b", True),
+        ("./resnet18", True),
+        ("timm/resnet18", False),
+        ("registry:a/b", False),
+        (".", True),
+    ],
 )
 def test_model_reference(typed, is_path):
     assert Path(build(Outer, {**GOOD, "model": typed}).model).is_absolute() == is_path
@@ -126,7 +136,14 @@ def test_home_is_expanded_but_a_name_with_a_tilde_is_not(monkeypatch):
     assert build(Outer, {**GOOD, "place": "~x"}).place == Path.cwd() / "~x"
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=6), st.sampled_from(sorted(GOOD)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+        max_leaves=6,
+    ),
+    st.sampled_from(sorted(GOOD)),
+)
 def test_nonsense_never_crashes(value, key):
     try:
         build(Outer, {**GOOD, key: value})

@@ -15,7 +15,9 @@ def plans(draw):
     smallest = draw(st.integers(1, 2))
     size = pieces * draw(st.integers(smallest * processes, 12))
     pictures = draw(st.integers(smallest * processes, 100))
-    return BatchPlan(pictures=pictures, batch_size=size, pieces=pieces, processes=processes, smallest=smallest)
+    return BatchPlan(
+        pictures=pictures, batch_size=size, pieces=pieces, processes=processes, smallest=smallest
+    )
 
 
 @given(plans(), st.integers(), st.integers(0, 5))
@@ -57,7 +59,9 @@ def test_order_depends_on_seed_and_epoch_only():
 
 @pytest.mark.parametrize("multiple", [1, 2, 5])
 def test_one_picture_in_the_last_batch_joins_the_one_before_with_batch_norm(multiple):
-    assert BatchPlan(pictures=multiple * 8 + 1, batch_size=8, smallest=2).piece_sizes() == [8] * (multiple - 1) + [9]
+    assert BatchPlan(pictures=multiple * 8 + 1, batch_size=8, smallest=2).piece_sizes() == [8] * (
+        multiple - 1
+    ) + [9]
     assert BatchPlan(pictures=multiple * 8 + 1, batch_size=8).piece_sizes() == [8] * multiple + [1]
 
 
@@ -70,7 +74,10 @@ def test_more_pictures_than_the_batch_is_not_needed():
     [
         ({"pictures": 9, "batch_size": 1, "smallest": 2}, "the batch is too small: batch_size=1"),
         ({"pictures": 9, "batch_size": 4, "smallest": 2, "processes": 3}, "use batch_size=6"),
-        ({"pictures": 9, "batch_size": 2, "pieces": 2, "processes": 2}, "each process needs a picture: 4 or more"),
+        (
+            {"pictures": 9, "batch_size": 2, "pieces": 2, "processes": 2},
+            "each process needs a picture: 4 or more",
+        ),
         ({"pictures": 3, "batch_size": 8, "smallest": 2, "processes": 2}, "no training step would run"),
     ],
 )

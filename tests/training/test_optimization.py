@@ -9,8 +9,12 @@ from discerna.settings.scheduler import AzurePolynomialSettings, ConstantSetting
 from discerna.training.optimization import azure_polynomial, build_optimizer, build_schedule, cosine
 
 SGD = SgdSettings(name="sgd", momentum=0.9, nesterov=True, weight_decay=1e-4, decay_norm_and_bias=False)
-ADAMW = AdamWSettings(name="adamw", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.1, decay_norm_and_bias=True)
-AZURE = AzurePolynomialSettings(name="azure_polynomial", power=2.0, end=1e-7, warmup_epochs=0, warmup_start=1e-4)
+ADAMW = AdamWSettings(
+    name="adamw", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.1, decay_norm_and_bias=True
+)
+AZURE = AzurePolynomialSettings(
+    name="azure_polynomial", power=2.0, end=1e-7, warmup_epochs=0, warmup_start=1e-4
+)
 
 
 def network() -> nn.Module:
@@ -54,7 +58,9 @@ def test_the_originals_rates():
 
 
 def test_the_originals_warmup_counts_epochs():
-    settings = AzurePolynomialSettings(name="azure_polynomial", power=2.0, end=0.0, warmup_epochs=2, warmup_start=1e-4)
+    settings = AzurePolynomialSettings(
+        name="azure_polynomial", power=2.0, end=0.0, warmup_epochs=2, warmup_start=1e-4
+    )
     factor = azure_polynomial(settings, 1e-3, 6)
     assert [1e-3 * factor(epoch) for epoch in range(4)] == pytest.approx([1e-4, 5.5e-4, 1e-3, 1e-3 * 0.75**2])
 
@@ -71,5 +77,7 @@ def test_cosine_warms_up_and_ends_near_zero():
 def test_schedules_as_lightning_wants_them():
     optimizer = build_optimizer(SGD, network(), 0.1, fused=False)
     assert build_schedule(ConstantSettings(name="constant"), optimizer, 0.1, 5, 50) is None
-    assert build_schedule(CosineSettings(name="cosine", warmup=0.0), optimizer, 0.1, 5, 50)["interval"] == "step"
+    assert (
+        build_schedule(CosineSettings(name="cosine", warmup=0.0), optimizer, 0.1, 5, 50)["interval"] == "step"
+    )
     assert build_schedule(AZURE, optimizer, 0.1, 5, 50)["interval"] == "epoch"

@@ -60,7 +60,9 @@ def run(settings: DemoSettings, progress: Progress = SILENT) -> DemoResult:
     with progress.task("writing digits", len(digits.images)) as advance:
         for number, (grey, label) in enumerate(zip(digits.images, digits.target, strict=True)):
             # 16 grey levels on black -> 8 bits
-            picture = Image.fromarray((grey * (255 / 16)).round().astype("uint8")).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            picture = Image.fromarray((grey * (255 / 16)).round().astype("uint8")).resize(
+                (SIDE, SIDE), Image.Resampling.BICUBIC
+            )
             part = "valid" if number % 5 == 4 else "train"
             if part == "valid" and counts[part] < NEW:  # never seen in training
                 _save(picture, output / "new" / f"picture{number}.png")

@@ -13,7 +13,16 @@ from discerna.progress import SILENT, Progress
 from discerna.settings.env import EnvSettings
 from discerna.text_table import align
 
-CORE = ("discerna", "torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "pillow", "safetensors")
+CORE = (
+    "discerna",
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "hydra-core",
+    "pillow",
+    "safetensors",
+)
 EXTRAS = {"demo": "scikit-learn", "table": "pyarrow", "tensorboard": "tensorboard"}
 
 

@@ -8,14 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from discerna import machine as machines
 from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
 from discerna.errors import SettingsError
 from discerna.machine import Machine
-from discerna.networks.architectures import import_user_modules
-from discerna.networks.assembly import create_untrained, has_batch_norm, network_for_labels
+from discerna.networks.architectures import find, import_user_modules
+from discerna.networks.assembly import check_tensors, create_untrained, has_batch_norm, network_for_labels
 from discerna.progress import SILENT, Progress
 from discerna.results.evaluation import Evaluation, evaluate
 from discerna.results.predictor import Predictor
@@ -38,8 +40,9 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     began = time.monotonic()
     assert settings.output is not None and settings.random_seed is not None
     import_user_modules(settings.networks.modules)
-    spec, weights = _starting_model(settings)
-    data = PictureData.open(settings)
+    directory = _given_directory(settings)
+    data = PictureData.open(settings)  # before weights are fetched or made, which may take long
+    spec, weights = _starting_weights(settings, directory, progress)
     if settings.monitor == "valid_top5" and len(data.labels) <= 5:
         raise SettingsError(
             "a figure that means nothing here",
@@ -64,7 +67,9 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     classifier = Classifier(network, spec.preprocessing, len(data.labels), settings, machine)
     outcome = fit(classifier, data, settings, machine, folder, progress)
     if not outcome.is_first_process:
-        return RunResult(settings.output, folder.path, 0, len(outcome.rows), outcome.stopped, {}, outcome.rows, 0.0)
+        return RunResult(
+            settings.output, folder.path, 0, len(outcome.rows), outcome.stopped, {}, outcome.rows, 0.0
+        )
     write_model_directory(
         settings.output,
         spec,
@@ -88,12 +93,22 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     return result
 
 
-def _starting_model(settings: TrainSettings) -> tuple[ModelSpec, dict[str, Any]]:
+def _given_directory(settings: TrainSettings) -> ModelDirectory | None:
+    if not settings.model_is_directory:
+        find(settings.model, "model")
+        return None
+    directory = ModelDirectory.open(Path(settings.model), setting="model")
+    if directory.spec.state == "trained":
+        LOG.info("model is trained already: training goes on from its weights")
+    return directory
+
+
+def _starting_weights(
+    settings: TrainSettings, directory: ModelDirectory | None, progress: Progress
+) -> tuple[ModelSpec, dict[str, Tensor]]:
     assert settings.random_seed is not None
-    if settings.model_is_directory:
-        directory = ModelDirectory.open(Path(settings.model), setting="model")
-        if directory.spec.state == "trained":
-            LOG.info("model is trained already: training goes on from its weights")
+    if directory is not None:
+        check_tensors(directory)
         return directory.spec, directory.load_weights()
     return create_untrained(
         settings.model,
@@ -106,10 +121,14 @@ def _starting_model(settings: TrainSettings) -> tuple[ModelSpec, dict[str, Any]]
         interpolation=None,
         mean=None,
         std=None,
+        setting="model",
+        progress=progress,
     )
 
 
-def _tell_start(settings: TrainSettings, data: PictureData, spec: ModelSpec, machine: Machine, plan: BatchPlan) -> None:
+def _tell_start(
+    settings: TrainSettings, data: PictureData, spec: ModelSpec, machine: Machine, plan: BatchPlan
+) -> None:
     LOG.info(
         "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
         spec.network,
@@ -134,7 +153,14 @@ def _measure(settings: TrainSettings, data: PictureData, machine: Machine, progr
     """The figures that count: by the stored model, in fp32, as `discerna evaluate` would."""
     assert settings.output is not None
     predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
-    return evaluate(predictor, data.valid, setting="valid_data", batch_size=32, workers=machine.workers.value, progress=progress)
+    return evaluate(
+        predictor,
+        data.valid,
+        setting="valid_data",
+        batch_size=32,
+        workers=machine.workers.value,
+        progress=progress,
+    )
 
 
 def _training_record(
@@ -146,7 +172,10 @@ def _training_record(
         "machine": machine.as_json(),
         "best_epoch": outcome.best_epoch,
         "stopped": outcome.stopped,
-        "epochs": [{name: value for name, value in row.items() if name != "pictures_per_second"} for row in outcome.rows],
+        "epochs": [
+            {name: value for name, value in row.items() if name != "pictures_per_second"}
+            for row in outcome.rows
+        ],
         "data": {
             "train": {"pictures": len(data.train), "fingerprint": data.train.fingerprint()},
             "valid": {"pictures": len(data.valid), "fingerprint": data.valid.fingerprint()},

@@ -108,7 +108,9 @@ def _dataclass(cls: type, given: Any, prefix: str, faults: list[SettingsError]) 
         if name not in given or (isinstance(given[name], str) and given[name] == MISSING):
             accepted = f"it is {describe(hint)}"
             faults.append(
-                SettingsError("a setting is missing", where=key, accepted=accepted, remedy=f"pass {key}=VALUE")
+                SettingsError(
+                    "a setting is missing", where=key, accepted=accepted, remedy=f"pass {key}=VALUE"
+                )
             )
         else:
             values[name] = _value(hint, given[name], key, faults)
@@ -165,7 +167,12 @@ def _value(hint: Any, value: Any, key: str, faults: list[SettingsError]) -> Any:
 
 
 def _union(
-    whole: Any, members: tuple[Any, ...], marks: tuple[Any, ...], value: Any, key: str, faults: list[SettingsError]
+    whole: Any,
+    members: tuple[Any, ...],
+    marks: tuple[Any, ...],
+    value: Any,
+    key: str,
+    faults: list[SettingsError],
 ) -> Any:
     if value is None and type(None) in members:
         return None

@@ -64,4 +64,3 @@ class Below:
 @dataclass(frozen=True)
 class ModelReference:
     """Marks a text that is a model directory or, where it is no path, a network's name."""
-

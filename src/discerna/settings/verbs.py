@@ -25,14 +25,24 @@ class Verb:
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb("create", "make an untrained model directory", CreateSettings, "network=resnet18 output=models/resnet18"),
+        Verb(
+            "create",
+            "make an untrained model directory",
+            CreateSettings,
+            "network=resnet18 output=models/resnet18",
+        ),
         Verb(
             "train",
             "train a model on labelled pictures",
             TrainSettings,
             "model=models/resnet18 train_data=data/train valid_data=data/valid output=models/flowers",
         ),
-        Verb("score", "score pictures with a trained model", ScoreSettings, "model=models/flowers data=data/new"),
+        Verb(
+            "score",
+            "score pictures with a trained model",
+            ScoreSettings,
+            "model=models/flowers data=data/new",
+        ),
         Verb(
             "evaluate",
             "measure a trained model on labelled pictures",

@@ -78,7 +78,9 @@ class SweepResult:
             for record in self.records
         ]
         best = self.best
-        told = f"best  job {best.number}: {printable(best.output)}" if best else "best  none: every job failed"
+        told = (
+            f"best  job {best.number}: {printable(best.output)}" if best else "best  none: every job failed"
+        )
         return align(rows, right=">" + "<" * len(keys) + ">>>") + "\n" + told
 
     def raise_failures(self) -> None:
@@ -99,7 +101,9 @@ def run(overrides: Sequence[str], source: Source, progress: Progress) -> SweepRe
         told = " ".join(f"{key}={value}" for key, value in job.varying.items())
         LOG.info("job %d of %d: %s", job.number + 1, len(jobs), told)
         records.append(_run_job(job))
-        write_json(folder / "sweep.json", {"monitor": monitor, "jobs": [asdict(record) for record in records]})
+        write_json(
+            folder / "sweep.json", {"monitor": monitor, "jobs": [asdict(record) for record in records]}
+        )
     return SweepResult(folder, monitor, records)
 
 
@@ -158,4 +162,3 @@ def _run_job(job: Job) -> JobRecord:
     except DiscernaError as error:
         LOG.warning("job %d failed: %s", job.number, error)
         return record("failed", error=str(error))
-

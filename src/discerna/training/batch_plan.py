@@ -34,14 +34,20 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         needed = self.smallest * self.processes * self.pieces
-        reason = "batch normalisation needs 2 pictures a process" if self.smallest > 1 else "each process needs a picture"
+        reason = (
+            "batch normalisation needs 2 pictures a process"
+            if self.smallest > 1
+            else "each process needs a picture"
+        )
         if self.batch_size < needed:
             raise SettingsError(
                 "the batch is too small",
                 where=f"batch_size={self.batch_size}",
                 accepted=f"{reason}: {needed} or more here",
                 remedy=f"use batch_size={needed}"
-                + (" or a network without it, such as vit_b_16 or convnext_tiny" if self.smallest > 1 else ""),
+                + (
+                    " or a network without it, such as vit_b_16 or convnext_tiny" if self.smallest > 1 else ""
+                ),
             )
         if self.smallest > 1 and self.pictures < self.smallest * self.processes:
             raise SettingsError(

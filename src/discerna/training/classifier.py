@@ -49,7 +49,9 @@ class Classifier(LightningModule):
 
     def on_train_batch_start(self, batch: Work, batch_idx: int) -> None:
         """Dropout and the like draw from (seed, epoch, step, process), so that a restart repeats them."""
-        key = mix("step", int(self.settings.random_seed or 0), self.current_epoch, batch_idx, self.global_rank)
+        key = mix(
+            "step", int(self.settings.random_seed or 0), self.current_epoch, batch_idx, self.global_rank
+        )
         # torch.manual_seed would also reach for devices that are not used.
         torch.default_generator.manual_seed(key)
         if self.device.type == "cuda":

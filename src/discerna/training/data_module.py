@@ -42,17 +42,25 @@ class PictureData(LightningDataModule):
         self._seed = settings.random_seed
         augmentation = settings.augmentation
         self._train_set = PictureDataset(
-            self.train, spec, label_positions(self.train, self.labels, setting="train_data", allow_missing=False),
-            augmentation, self._seed,
+            self.train,
+            spec,
+            label_positions(self.train, self.labels, setting="train_data", allow_missing=False),
+            augmentation,
+            self._seed,
         )
         self._valid_set = PictureDataset(
-            self.valid, spec, label_positions(self.valid, self.labels, setting="valid_data", allow_missing=False),
-            None, self._seed,
+            self.valid,
+            spec,
+            label_positions(self.valid, self.labels, setting="valid_data", allow_missing=False),
+            None,
+            self._seed,
         )
         if plan.batch_size > plan.pictures:
             LOG.warning(
                 "batch_size=%d is more than the %d training pictures: each epoch is one step of %d",
-                plan.batch_size, plan.pictures, plan.pictures,
+                plan.batch_size,
+                plan.pictures,
+                plan.pictures,
             )
 
     def train_dataloader(self) -> TrainLoader:

@@ -27,7 +27,12 @@ class EpochRecord(Callback):
     """Gathers the figures of each epoch and tells how the run advances."""
 
     def __init__(
-        self, settings: TrainSettings, metrics_file: Path | None, progress: Progress, foretell: bool, pictures: int
+        self,
+        settings: TrainSettings,
+        metrics_file: Path | None,
+        progress: Progress,
+        foretell: bool,
+        pictures: int,
     ) -> None:
         self.rows: list[dict[str, float]] = []
         self._settings = settings
@@ -46,7 +51,9 @@ class EpochRecord(Callback):
         name = f"epoch {trainer.current_epoch + 1}/{self._settings.epochs}"
         self._open(name, int(trainer.num_training_batches))
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Work, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Work, batch_idx: int
+    ) -> None:
         """Advance the bar; foretell the time of an epoch once."""
         self._trained = time.monotonic() - self._began
         self._advance(1, "")
@@ -100,7 +107,11 @@ class EpochRecord(Callback):
         self._advance = lambda count, note: None
 
     def _tell(self, row: dict[str, float]) -> None:
-        columns = [(title, show(row)) for title, show in COLUMNS if not (title == "top-5" and "valid_top5" not in row)]
+        columns = [
+            (title, show(row))
+            for title, show in COLUMNS
+            if not (title == "top-5" and "valid_top5" not in row)
+        ]
         if len(self.rows) == 1:
             LOG.info("%s", "  ".join(title.rjust(width_of(title)) for title, _ in columns))
         LOG.info("%s", "  ".join(text.rjust(width_of(title)) for title, text in columns))

@@ -57,7 +57,9 @@ def _build(kind: type[T], key: str, values: Mapping[str, Any], run: Path) -> T:
             raise MissingExtraError.of(package, extra, key) from None
         raise SettingsError("a package is missing", where=f"{key}: {error}", remedy="install it") from None
     except (TypeError, ValueError) as error:
-        raise SettingsError("the arguments do not fit", where=f"{key} ({target})", accepted=str(error)) from None
+        raise SettingsError(
+            "the arguments do not fit", where=f"{key} ({target})", accepted=str(error)
+        ) from None
 
 
 def _find(target: str, key: str) -> Any:

@@ -35,7 +35,9 @@ class Work(NamedTuple):
 class TrainLoader:
     """The training pictures, shuffled afresh each epoch."""
 
-    def __init__(self, dataset: PictureDataset, plan: BatchPlan, seed: int, workers: int, trainer: Trainer) -> None:
+    def __init__(
+        self, dataset: PictureDataset, plan: BatchPlan, seed: int, workers: int, trainer: Trainer
+    ) -> None:
         self.dataset = dataset
         self.plan = plan
         self.seed = seed
@@ -63,7 +65,9 @@ class TrainLoader:
 class ValidationLoader:
     """The validation pictures in order, shared out so that each counts once and all processes take equal steps."""
 
-    def __init__(self, dataset: PictureDataset, batch_size: int, process: int, processes: int, workers: int) -> None:
+    def __init__(
+        self, dataset: PictureDataset, batch_size: int, process: int, processes: int, workers: int
+    ) -> None:
         total = len(dataset)
         mine = list(range(process, total, processes))
         longest = -(-total // processes)

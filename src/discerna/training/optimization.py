@@ -45,7 +45,10 @@ def build_schedule(
     if isinstance(settings, CosineSettings):
         return {"scheduler": LambdaLR(optimizer, cosine(settings.warmup, steps)), "interval": "step"}
     if isinstance(settings, AzurePolynomialSettings):
-        return {"scheduler": LambdaLR(optimizer, azure_polynomial(settings, rate, epochs)), "interval": "epoch"}
+        return {
+            "scheduler": LambdaLR(optimizer, azure_polynomial(settings, rate, epochs)),
+            "interval": "epoch",
+        }
     return None
 
 

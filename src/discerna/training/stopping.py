@@ -59,6 +59,8 @@ def reason(trainer: Trainer, stopping: EarlyStopping | None, settings: TrainSett
         }
         return told[stopping.stopping_reason]
     if trainer.current_epoch < settings.epochs:
-        limit = "max_steps" if 0 < settings.trainer.max_steps <= trainer.global_step else "max_time or a callback"
+        limit = (
+            "max_steps" if 0 < settings.trainer.max_steps <= trainer.global_step else "max_time or a callback"
+        )
         return f"stopped by {limit}"
     return "all epochs trained"

@@ -169,7 +169,11 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     told = str(error)
-    return "can't allocate memory" in told or "CUDA out of memory" in told or "CUBLAS_STATUS_ALLOC_FAILED" in told
+    return (
+        "can't allocate memory" in told
+        or "CUDA out of memory" in told
+        or "CUBLAS_STATUS_ALLOC_FAILED" in told
+    )
 
 
 @contextmanager

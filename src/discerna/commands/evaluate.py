@@ -1,0 +1,83 @@
+"""`discerna evaluate`: a trained model and labelled pictures in, how good it is out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.model_dir import ModelDirectory
+from discerna.directories.wording import shown
+from discerna.networks.registration import import_user_modules
+from discerna.progress import SILENT, Progress
+from discerna.results.destination import as_typed, refuse_folder, whole_folder, write_failures
+from discerna.results.evaluation import Evaluation, evaluate
+from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
+from discerna.results.scores import open_scores
+from discerna.settings.score import EvaluateSettings
+from discerna.text_table import printable
+
+LOG = logging.getLogger("discerna")
+
+FIGURES = "evaluation.json"
+SCORES = "scores.csv"
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """How good the model is, and where that is written."""
+
+    evaluation: Evaluation
+    output: Path | None
+    """The folder with evaluation.json and scores.csv; None: nothing was written."""
+
+    def summary(self) -> str:
+        """The figures for a person."""
+        told = self.evaluation.table()
+        if self.output is None:
+            return told
+        return f"{told}\n\nwritten {printable(as_typed(self.output))}: {FIGURES}, {SCORES}"
+
+
+def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResult:
+    """Measure the model on all pictures of `data`."""
+    output = settings.output
+    if output is not None:
+        inputs = [settings.model, settings.data]
+        refuse_folder(output, settings.overwrite, inputs, mark=FIGURES, files=[FIGURES, SCORES])
+    import_user_modules(settings.networks.modules)
+    directory = ModelDirectory.open(settings.model, setting="model")
+    device, workers = choose_device(settings.device), choose_workers(settings.loading)
+    predictor = Predictor.of(directory, device=device.value)
+    data = ImageDirectory.open(settings.data, setting="data")
+    LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
+
+    def measured(on_batch: Callable[[ScoredBatch], None] | None) -> Evaluation:
+        return evaluate(
+            predictor,
+            data,
+            setting="data",
+            batch_size=settings.batch_size,
+            workers=workers.value,
+            progress=progress,
+            on_batch=on_batch,
+        )
+
+    if output is None:
+        return EvaluateResult(measured(None), None)
+    with whole_folder(output, settings.overwrite) as folder:
+        with open_scores(folder / SCORES, data, predictor.labels) as table:
+            evaluation = measured(table.write)
+        with write_failures(f"output={shown(str(output))}"):
+            (folder / FIGURES).write_text(_json(evaluation.as_json()), "utf-8")
+    return EvaluateResult(evaluation, output)
+
+
+def _json(figures: dict[str, Any]) -> str:
+    """A line for each figure; json's own indentation would give each cell of the matrix a line."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in figures.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"

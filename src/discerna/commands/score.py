@@ -1,0 +1,116 @@
+"""`discerna score`: a trained model and pictures in, a row of probabilities for each picture out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.model_dir import ModelDirectory
+from discerna.directories.wording import counted
+from discerna.networks.registration import import_user_modules
+from discerna.progress import SILENT, Progress
+from discerna.results.destination import as_typed, refuse_file
+from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
+from discerna.results.scores import format_of, open_scores
+from discerna.settings.score import ScoreSettings
+from discerna.text_table import printable
+
+LOG = logging.getLogger("discerna")
+
+
+@dataclass
+class ScoreResult:
+    """What was scored, and where the scores are."""
+
+    output: Path | None
+    """The file of scores; None: they went to the standard output."""
+    scored: int = 0
+    unreadable: int = 0
+    """Pictures that cannot be read: their rows have a reason instead of scores."""
+    labelled: int = 0
+    """Of the pictures scored, those whose true label is known, to the model too."""
+    right: int = 0
+    """Of these, the pictures whose label is right."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right pictures among the labelled ones; None where none is labelled."""
+        return self.right / self.labelled if self.labelled else None
+
+    def lines(self) -> list[str]:
+        """What to tell a person, but for where the scores are."""
+        told = f"scored {counted(self.scored, 'picture')}"
+        if self.unreadable:
+            told += f", {self.unreadable} unreadable (see the column error)"
+        if self.accuracy is None:
+            return [told]
+        return [told, f"accuracy {self.accuracy:.2%} of {counted(self.labelled, 'picture')} with a label"]
+
+    def summary(self) -> str:
+        """What to print; nothing where the standard output has the scores."""
+        if self.output is None:
+            return ""
+        return "\n".join([*self.lines(), f"scores {printable(as_typed(self.output))}"])
+
+
+def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
+    """Score all pictures of `data` in its order."""
+    output = None if settings.output in (None, Path.cwd() / "-") else settings.output
+    given = settings.data if isinstance(settings.data, list) else [settings.data]
+    if output is not None:
+        format_of(output)
+        refuse_file(output, settings.overwrite, [settings.model, *given])
+    import_user_modules(settings.networks.modules)
+    directory = ModelDirectory.open(settings.model, setting="model")
+    device, workers = choose_device(settings.device), choose_workers(settings.loading)
+    predictor = Predictor.of(directory, device=device.value)
+    labels = predictor.labels
+    data = ImageDirectory.open_any(settings.data, setting="data", labels=labels)
+    LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
+    if output is None and sys.stdout.isatty():
+        progress = SILENT  # a bar would stand in the midst of the rows
+    result = ScoreResult(output)
+    count = _counter(result, data, labels)
+    stream = predictor.stream(data, batch_size=settings.batch_size, workers=workers.value, progress=progress)
+    with (
+        open_scores(output, data, labels, name=_names(data, given), overwrite=settings.overwrite) as table,
+        closing(stream) as batches,
+    ):
+        for batch in batches:
+            table.write(batch)
+            count(batch)
+    if result.unreadable:
+        LOG.warning("%s cannot be read; their rows tell why", counted(result.unreadable, "picture"))
+    if output is None:
+        LOG.info("%s", "\n".join(result.lines()))
+    return result
+
+
+def _names(data: ImageDirectory, given: list[Path]) -> Callable[[int], str]:
+    """The column `file`: relative to the one directory that was given, else the path."""
+    if len(given) == 1 and given[0].is_dir():
+        return data.name
+    return lambda i: as_typed(Path(data.path(i)))
+
+
+def _counter(result: ScoreResult, data: ImageDirectory, labels: list[str]) -> Callable[[ScoredBatch], None]:
+    """A function that counts the pictures of a batch into the result."""
+    place = {label: position for position, label in enumerate(labels)}
+    # Not all folders need bear a label of the model's: pictures in others are scored, not judged.
+    positions = [place.get(label, -1) for label in data.labels]
+
+    def count(batch: ScoredBatch) -> None:
+        result.scored += len(batch.indices)
+        result.unreadable += len(batch.errors)
+        for i, best in zip(batch.indices, batch.probabilities.argmax(1).tolist(), strict=True):
+            found = data.label_index(i)
+            if found >= 0 and positions[found] >= 0:
+                result.labelled += 1
+                result.right += positions[found] == best
+
+    return count

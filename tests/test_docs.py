@@ -1,0 +1,111 @@
+"""README and docs tell the truth: every command composes, and every one that a machine can run is run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import write_pictures
+from discerna import composition
+from discerna.composition import Source, check_source
+from discerna.settings.verbs import VERBS
+from discerna.sweeps.multirun import plan
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(?P<language>\w+)(?P<info>[^\n]*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    found = BLOCK.finditer(page.read_text("utf-8"))
+    return [(match["info"].strip(), match["body"]) for match in found if match["language"] == language]
+
+
+def commands(body: str) -> list[list[str]]:
+    lines = body.replace("\\\n", " ").splitlines()
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in split if words and words[0] == "discerna"]
+
+
+COMMANDS = [
+    (page.name, words) for page in PAGES for _, body in blocks(page, "bash") for words in commands(body)
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), COMMANDS, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else value
+)
+def test_every_command_composes(page, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_own_config(tmp_path)
+    verb, rest = words[0], [word for word in words[1:] if word not in ("-m", "--help")]
+    assert verb in VERBS
+    if "--help" in words or "--cfg" in words:
+        return
+    source = Source()
+    while rest and rest[0].startswith("--config"):
+        flag, value, *rest = rest
+        source = (
+            Source(Path(value), source.config_name)
+            if flag == "--config-dir"
+            else Source(source.config_dir, value)
+        )
+    source = check_source(source, verb)
+    if "-m" in words:
+        assert len(plan(rest, source)[1]) > 1
+    else:
+        composition.compose(verb, rest, source)
+
+
+def write_own_config(room: Path) -> None:
+    own = room / "my_conf"
+    (own / "optimizer").mkdir(parents=True, exist_ok=True)
+    (own / "optimizer" / "slow.yaml").write_text("defaults: [sgd]\nmomentum: 0.1\n")
+    (own / "my_train.yaml").write_text("defaults: [train, _self_]\nepochs: 9\n")
+
+
+@pytest.fixture
+def room(tmp_path):
+    counts = {"daisy": 10, "rose": 9, "tulip": 9}
+    for part, number in (("train", 1), ("valid", 2), ("test", 3)):
+        write_pictures(tmp_path / "data" / part, counts, seed=number)
+    write_pictures(tmp_path / "data" / "new", {".": 3}, seed=4)
+    for letter, number in (("a", 0), ("b", 1), ("c", 2)):
+        (tmp_path / "data" / "new" / f"{number}.png").rename(tmp_path / "data" / "new" / f"{letter}.png")
+    (tmp_path / "models").mkdir()
+    write_own_config(tmp_path)
+    return tmp_path
+
+
+RUNNABLE = [
+    page for page in PAGES if any(not info for info, _ in blocks(page, "bash") + blocks(page, "python"))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+def test_every_page_runs(page, room, discerna):
+    if page.name in ("scoring.md", "data-layout.md"):  # they speak of a model that README makes
+        for words in commands(dict(blocks(ROOT / "README.md", "bash"))[""])[:2]:
+            discerna(*words, "epochs=1") if words[0] == "train" else discerna(*words, "image_size=32")
+    for info, body in blocks(page, "bash"):
+        if not info:
+            for words in commands(body):
+                discerna(*words)
+    for info, body in blocks(page, "python"):
+        if not info:
+            done = subprocess.run([sys.executable, "-c", body], cwd=room, capture_output=True, text=True)
+            assert done.returncode == 0, f"{body}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 120
