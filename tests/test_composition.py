@@ -6,17 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from discerna.composition import Source, check_source, compose, overrides_from
+from discerna.composition import PACKAGED, Source, check_source, compose, overrides_from
 from discerna.errors import SettingsError
 
 BASE = ["model=resnet18", "train_data=a", "valid_data=b"]
 
 
-def train(*overrides: str, source: Source = Source()):
+def train(*overrides: str, source: Source = PACKAGED):
     return compose("train", [*BASE, *overrides], source)
 
 
-def refused(*overrides: str, verb: str = "train", source: Source = Source()) -> str:
+def refused(*overrides: str, verb: str = "train", source: Source = PACKAGED) -> str:
     with pytest.raises(SettingsError) as caught:
         compose(verb, [*BASE, *overrides] if verb == "train" else list(overrides), source)
     return str(caught.value)
@@ -31,7 +31,8 @@ def test_defaults_are_those_of_the_original():
 @pytest.mark.parametrize(
     "name",
     [
-        "Fotoğraflar (1)/žluté=a,b", "写真", "a b", "x[1]", "[x", "~x", "a'b", 'a"b', "a\\b", "a\\", "a\\'b", "${epochs}",
+        "Fotoğraflar (1)/žluté=a,b", "写真", "a b", "x[1]", "[x", "~x", "a'b", 'a"b', "a\\b", "a\\", "a\\'b",
+        "${epochs}",
         "a${b", "\\${x}", "a#b", "a:b", "{a}", "1e5", "007", "nan", "true", "a=b=c", "%s", "*", " lead", "trail ", "-m",
     ],
 )  # fmt: skip
@@ -72,7 +73,7 @@ def test_any_seed(seed):
     [
         (["epochz=2"], "unknown setting: epochz; see discerna train --help; did you mean epochs"),
         (["+epochz=2"], "unknown setting: epochz"),
-        (["++trainer.precison=x"], "unknown setting: trainer.precison; see discerna train --help; did you mean trainer.precision"),
+        (["++trainer.precison=x"], "see discerna train --help; did you mean trainer.precision"),
         (["lr=0.1"], "unknown setting: lr; see discerna train --help; it is called learning_rate here"),
         (["trainer.max_epochs=3"], "it is called epochs here"),
         (["trainer.max_epoch=3"], "did you mean epochs"),

@@ -35,7 +35,10 @@ class Source:
     config_name: str | None = None
 
 
-def compose(verb: str, overrides: Sequence[str], source: Source = Source()) -> Any:
+PACKAGED = Source()
+
+
+def compose(verb: str, overrides: Sequence[str], source: Source = PACKAGED) -> Any:
     """The checked settings of `verb`; raises one SettingsError that tells every fault."""
     prepared = prepare_overrides(verb, overrides, source)
     return compose_prepared(verb, dict(text.split("=", 1) for text in prepared), source)
@@ -358,7 +361,7 @@ def _hydra(source: Source) -> Iterator[None]:
 def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
     """Overrides for values given from Python: `{"optimizer": "sgd", "trainer": {"devices": 2}}`."""
     keys = known_keys(VERBS[verb].settings)
-    groups = available_groups(Source())
+    groups = available_groups(PACKAGED)
     out: list[str] = []
     for key, value in values.items():
         is_group = key in groups or any(k.startswith(f"{key}.") for k in keys)

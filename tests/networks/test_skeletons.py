@@ -190,7 +190,7 @@ def test_outputs_that_are_no_scores():
     with pytest.raises(SettingsError, match="a network's output is no tensor: dict"):
         check_runs(wrong, {}, 8)
     for kind in ("turned", "flat"):
-        with pytest.raises(SettingsError, match="wrong shape: .* for 2 pictures and 7 labels"):
+        with pytest.raises(SettingsError, match=r"wrong shape: .* for 2 pictures and 7 labels"):
             check_runs(wrong, {"kind": kind}, 8)
 
 
