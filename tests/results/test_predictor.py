@@ -148,9 +148,7 @@ def test_unreadable_pictures_are_named(tiny, mixed_pictures, tmp_path):
     ids=repr,
 )
 def test_other_things_are_no_pictures(tiny, given):
-    with pytest.raises(
-        InvalidDatasetError, match=r"this is no picture: picture.* is .*; a picture is a path"
-    ):
+    with pytest.raises(InvalidDatasetError, match=r"this is no picture: picture.* is .*; a picture is"):
         tiny.predict(given)
 
 
