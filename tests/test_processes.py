@@ -46,6 +46,7 @@ def test_two_processes_are_one_training(discerna, pictures, tmp_path):
     assert log.count("3 labels, 27 training") == 1 and log.count("2 processes share each batch of 8") == 1
     assert alone.stdout.splitlines()[1] == pair.stdout.splitlines()[1]  # the same figures, told once
     assert pair.stderr.count("valid loss") == 1
+    assert "site-packages" not in pair.stderr  # no warning of a library's
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from discerna.errors import (
     ProcessError,
     UnreadablePictureError,
 )
+from discerna.networks import register
 from discerna.results import predictor as predictors
 from discerna.results.predictor import Predictor, choose_workers
 from discerna.settings.loading import LoadingSettings
@@ -150,6 +151,23 @@ def test_unreadable_pictures_are_named(tiny, mixed_pictures, tmp_path):
 def test_other_things_are_no_pictures(tiny, given):
     with pytest.raises(InvalidDatasetError, match=r"this is no picture: picture.* is .*; a picture is"):
         tiny.predict(given)
+
+
+@register("viewing", image_size=16)
+class Viewing(torch.nn.Module):
+    """Flattens by `view`, which torch refuses where the channels come last."""
+
+    def __init__(self, num_labels):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 4, 3, stride=4, padding=1)
+        self.head = torch.nn.Linear(64, num_labels)
+
+    def forward(self, pictures):
+        return self.head(self.convolution(pictures).view(len(pictures), 64))
+
+
+def test_a_network_of_the_users_own_keeps_its_layout(make_model, mixed_pictures):
+    assert len(Predictor.of(make_model("viewing"), device="cpu").predict(mixed_pictures)) == 15
 
 
 def test_only_trained_models_predict(make_model):

@@ -20,7 +20,7 @@ from discerna.training.keyed_loader import Work
 LOG = logging.getLogger("discerna")
 
 MEASURED_STEPS = 3
-"""Steps after which the time of an epoch is foretold; the first ones also warm up."""
+"""Steps from which the time of an epoch is foretold, after a first one that warms up."""
 
 
 class EpochRecord(Callback):
@@ -57,10 +57,8 @@ class EpochRecord(Callback):
         """Advance the bar; foretell the time of an epoch once."""
         self._trained = time.monotonic() - self._began
         self._advance(1, "")
-        if self._foretell and batch_idx + 1 == MEASURED_STEPS:
-            self._foretell = False
-            seconds = self._trained / MEASURED_STEPS * int(trainer.num_training_batches)
-            LOG.info("training on the CPU: about %s an epoch", duration(seconds))
+        if self._foretell:
+            self._tell_time(batch_idx + 1, int(trainer.num_training_batches))
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Replace the bar by that of the validation."""
@@ -105,6 +103,15 @@ class EpochRecord(Callback):
     def _close(self) -> None:
         self._bars.close()
         self._advance = lambda count, note: None
+
+    def _tell_time(self, done: int, steps: int) -> None:
+        if done == 1 < steps:
+            self._warmed = self._trained
+        elif done == min(steps, MEASURED_STEPS + 1):
+            self._foretell = False
+            each = (self._trained - self._warmed) / (done - 1) if steps > 1 else self._trained
+            seconds = self._trained + each * (steps - done)
+            LOG.info("training on the CPU: about %s an epoch", duration(seconds))
 
     def _tell(self, row: dict[str, float]) -> None:
         columns = [

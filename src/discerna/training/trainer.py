@@ -85,7 +85,8 @@ def fit(
             logger=build_loggers(settings.logger.own, folder.path) or False,
             default_root_dir=folder.path,
         )
-        with _clear_failures(trainer, settings):
+        # Steps seed torch's generator; a program that calls us keeps its own stream of random numbers.
+        with _clear_failures(trainer, settings), torch.random.fork_rng(devices=[]):
             trainer.fit(classifier, datamodule=data)
     stopped = reason(trainer, stopping, settings)
     if not trainer.is_global_zero:
@@ -193,6 +194,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 _EXPECTED = (
+    r".*It is recommended to use `self.log.*sync_dist=True.*",  # torchmetrics has added the processes up already
     r".*isinstance\(treespec, LeafSpec\).* is deprecated.*",  # Lightning 2.6 with torch 2.15
     r".*does not have many workers.*",  # the machine has chosen, with a reason
     r".*number of training batches .* is smaller than the logging interval.*",  # small data is welcome
