@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TESTS
 from PIL import Image
 
 import discerna
+from conftest import TESTS
 
 
 @pytest.fixture
@@ -34,11 +34,15 @@ def test_train_load_predict(settings, pictures):
     predictions = model.predict(files)
     assert [p.label for p in predictions] == ["red", "green", "blue"]
     for prediction in predictions:
-        assert prediction.probability == max(prediction.probabilities.values()) == pytest.approx(
-            prediction.probabilities[prediction.label]
+        assert (
+            prediction.probability
+            == max(prediction.probabilities.values())
+            == pytest.approx(prediction.probabilities[prediction.label])
         )
         assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert model.predict(Image.open(files[0]))[0].probabilities == pytest.approx(predictions[0].probabilities, abs=1e-4)
+    assert model.predict(Image.open(files[0]))[0].probabilities == pytest.approx(
+        predictions[0].probabilities, abs=1e-4
+    )
 
 
 def test_create_score_evaluate(settings, pictures, tmp_path):

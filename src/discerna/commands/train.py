@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_mode
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
 from discerna.errors import SettingsError
-from discerna.machine import Machine
+from discerna.machine import Choice, Machine
 from discerna.networks.architectures import find, import_user_modules
 from discerna.networks.assembly import check_tensors, create_untrained, has_batch_norm, network_for_labels
+from discerna.networks.registration import own_names
 from discerna.progress import SILENT, Progress
 from discerna.results.evaluation import Evaluation, evaluate
 from discerna.results.predictor import Predictor
@@ -54,6 +56,9 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
         spec, weights, data.labels, random_seed=settings.random_seed, image_size=settings.image_size
     )
     machine = machines.choose(settings.trainer, settings.loading, machines.processes(settings.trainer))
+    if settings.trainer.channels_last == "auto" and spec.network in own_names():
+        reason = "a network of your own may flatten by view, which fails in that layout"
+        machine = replace(machine, channels_last=Choice(False, reason))
     world = machine.processes.value * settings.trainer.num_nodes
     plan = BatchPlan(
         pictures=len(data.train),

@@ -50,6 +50,24 @@ def decode(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
         return _decode(file, where)
 
 
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """As `decode` would have it, had it opened the file; the image itself stays as it is."""
+    try:
+        image.load()
+    except Exception as error:  # on damaged bytes Pillow's plugins raise anything
+        raise _refused("truncated", name, error) from None
+    if 0 in image.size:
+        raise _refused("empty", name, "it has no pixels")
+    return _upright(image, image.copy(), name)
+
+
+def _upright(source: Image.Image, image: Image.Image, where: str) -> Image.Image:
+    """The image as RGB, turned as the EXIF of `source` says."""
+    turn = _TURNS.get(_orientation(source))
+    picture = _to_rgb(image, where)
+    return picture if turn is None else picture.transpose(turn)
+
+
 def _decode(file: BinaryIO, where: str) -> Image.Image:
     head = b""
     try:
@@ -62,9 +80,7 @@ def _decode(file: BinaryIO, where: str) -> Image.Image:
         if width * height > MAX_PIXELS:
             raise _refused("too_large", where, f"{width}x{height}, at most {MAX_PIXELS} pixels are decoded")
         image.load()
-        turn = _TURNS.get(_orientation(image))
-        picture = _to_rgb(image, where)
-        return picture if turn is None else picture.transpose(turn)
+        return _upright(image, image, where)
     except UnreadablePictureError:
         raise
     except UnidentifiedImageError:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from discerna.errors import InvalidDatasetError, UnreadablePictureError
-from discerna.images.decode import _TURNS, _orientation, _to_rgb, decode
+from discerna.errors import InvalidDatasetError
+from discerna.images.decode import decode, to_rgb
 from discerna.settings.build import absolute
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | bytes | BinaryIO
@@ -38,7 +38,7 @@ def rgb(picture: Picture, name: str) -> Image.Image:
     if isinstance(picture, str | os.PathLike):
         return decode(absolute(picture))
     if isinstance(picture, Image.Image):
-        return _from_pillow(picture, name)
+        return to_rgb(picture, name)
     if isinstance(picture, np.ndarray):
         return Image.fromarray(_checked(picture, name)).convert("RGB")
     if isinstance(picture, bytes | bytearray | memoryview):
@@ -54,19 +54,6 @@ def rgb(picture: Picture, name: str) -> Image.Image:
 def _is_one(pictures: object) -> bool:
     kinds = (str, os.PathLike, Image.Image, np.ndarray, bytes, bytearray, memoryview)
     return isinstance(pictures, kinds) or hasattr(pictures, "read")
-
-
-def _from_pillow(image: Image.Image, name: str) -> Image.Image:
-    """As `decode` would have it, had it opened the file; the image itself stays as it is."""
-    try:
-        image.load()
-    except Exception as error:  # on damaged bytes Pillow's plugins raise anything
-        raise UnreadablePictureError("truncated", where=name, accepted=str(error)[:200]) from None
-    if 0 in image.size:
-        raise UnreadablePictureError("empty", where=name, accepted="it has no pixels")
-    turn = _TURNS.get(_orientation(image))
-    picture = _to_rgb(image.copy(), name)
-    return picture if turn is None else picture.transpose(turn)
 
 
 class _Named(io.BytesIO):
