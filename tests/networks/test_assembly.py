@@ -33,10 +33,9 @@ LABELS = ["cat", "dog", "frog"]
 def one_step(network: nn.Module, size: int) -> None:
     """One step of training on two pictures."""
     network.train()
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = 1.0  # or an untrained regnet overflows when asked
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)  # two pictures make steep slopes
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=1e-6
+    )  # batch norms of two pictures make steep slopes
     scores, heads = logits(network(torch.rand(2, 3, size, size)))
     target = torch.tensor([0, 2])
     loss = cross_entropy(scores, target) + sum(weight * cross_entropy(head, target) for weight, head in heads)
@@ -54,17 +53,17 @@ def answers(network: nn.Module, size: int) -> Tensor:
 FAMILIES = {
     "alexnet": 63,
     "convnext_tiny": 32,
-    "densenet121": 32,
-    "efficientnet_b0": 32,
-    "googlenet": 32,
+    "densenet121": 64,
+    "efficientnet_b0": 64,
+    "googlenet": 64,
     "inception_v3": 299,
     "maxvit_t": 224,
-    "mnasnet0_5": 32,
-    "mobilenet_v2": 32,
-    "mobilenet_v3_small": 32,
-    "regnet_y_400mf": 32,
-    "resnet18": 32,
-    "shufflenet_v2_x0_5": 32,
+    "mnasnet0_5": 64,
+    "mobilenet_v2": 64,
+    "mobilenet_v3_small": 64,
+    "regnet_y_400mf": 64,
+    "resnet18": 64,
+    "shufflenet_v2_x0_5": 64,
     "squeezenet1_1": 32,
     "swin_t": 32,
     "vgg11": 32,
@@ -99,12 +98,16 @@ def test_each_family_trains_and_is_loaded_again(name: str, create: Create, tmp_p
     trains(name, FAMILIES[name], create, None if name in HEAVY else tmp_path / "model")
 
 
+GIANTS = {"regnet_y_128gf", "vit_h_14"}
+"""2.6 GB of weights each, four times that while they train; test_skeletons.py builds them."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models.list_models(module=models))
+@pytest.mark.parametrize("name", sorted(set(models.list_models(module=models)) - GIANTS))
 def test_every_network_trains_and_is_loaded_again(name: str, create: Create, tmp_path: Path):
-    size = {"alexnet": 64, "inception_v3": 299, "maxvit_t": 224, "vit_h_14": 28}.get(name, 32)
+    size = {"inception_v3": 299, "maxvit_t": 224}.get(name, 64)
     trains(name, size, create, tmp_path / "model")
-    (tmp_path / "model" / "weights.safetensors").unlink()  # up to 2.6 GB each
+    (tmp_path / "model" / "weights.safetensors").unlink()  # up to 1.2 GB each
 
 
 # create

@@ -42,6 +42,8 @@ def cached_or_downloaded(url: str, progress: Progress) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         _download(url, target, progress)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise _failed(url, error) from error
     return target
 
