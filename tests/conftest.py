@@ -2,7 +2,6 @@
 
 import logging
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,14 +9,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from PIL import Image
+
+from picture_sets import TESTS, write_pictures
 
 # Machines are shared and noisy: a slow example is no failure.
 settings.register_profile("discerna", deadline=None, max_examples=60)
 settings.load_profile("discerna")
-
-TESTS = Path(__file__).parent
-COLOURS = {"blue": (40, 60, 210), "green": (40, 200, 60), "red": (210, 40, 50)}
 
 
 @pytest.fixture(autouse=True)
@@ -32,26 +29,6 @@ def unchanged_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
 
 
-def write_pictures(
-    root: Path, counts: dict[str, int], size: tuple[int, int] = (20, 18), seed: int = 0
-) -> Path:
-    """`root/<label>/<n>.png`: noisy pictures whose colour tells the label."""
-    draw = random.Random(f"{seed} {sorted(counts)}")
-    for number, (label, count) in enumerate(sorted(counts.items())):
-        base = COLOURS.get(label, ((number * 67) % 256, (number * 131) % 256, (number * 29) % 256))
-        (root / label).mkdir(parents=True, exist_ok=True)
-        for n in range(count):
-            picture = Image.new("RGB", size)
-            picture.putdata(
-                [
-                    tuple(min(255, max(0, part + draw.randint(-60, 60))) for part in base)
-                    for _ in range(size[0] * size[1])
-                ]
-            )
-            picture.save(root / label / f"{n}.png")
-    return root
-
-
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train/ and valid/ with three labels."""
@@ -64,7 +41,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def tiny_networks() -> None:
     """`model=tiny` and `model=plain` in this process."""
-    sys.path.insert(0, str(TESTS))
     import tiny_networks  # noqa: F401
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import discerna
-from conftest import TESTS
+from picture_sets import TESTS
 
 
 @pytest.fixture

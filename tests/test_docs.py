@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import write_pictures
 from discerna import composition
 from discerna.composition import Source, check_source
 from discerna.settings.verbs import VERBS
 from discerna.sweeps.multirun import plan
+from picture_sets import write_pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import TESTS
+from picture_sets import TESTS
 
 TINY = [
     "model=tiny",

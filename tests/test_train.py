@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 import discerna
-from conftest import write_pictures
 from discerna.errors import (
     DivergedError,
     InvalidDatasetError,
@@ -21,6 +20,7 @@ from discerna.errors import (
     OutputError,
     SettingsError,
 )
+from picture_sets import write_pictures
 
 
 @pytest.fixture

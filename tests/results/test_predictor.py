@@ -146,7 +146,7 @@ def test_unreadable_pictures_are_named(tiny, mixed_pictures, tmp_path):
         np.zeros((0, 4, 3), np.uint8),
         io.StringIO("text"),
     ],
-    ids=repr,
+    ids=lambda given: type(given).__name__,
 )
 def test_other_things_are_no_pictures(tiny, given):
     with pytest.raises(InvalidDatasetError, match=r"this is no picture: picture.* is .*; a picture is"):
