@@ -1,5 +1,8 @@
 """Names of networks and what each takes as arguments."""
 
+import re
+from pathlib import Path
+
 import pytest
 from torch import nn
 from torchvision import models
@@ -41,6 +44,20 @@ def test_an_unknown_name_without_near_ones():
 def test_reserved_prefixes(name: str):
     with pytest.raises(SettingsError, match="not available in this version"):
         find(name)
+
+
+def test_the_documentation_has_every_name_and_argument():
+    text = (Path(__file__).parents[2] / "docs" / "networks.md").read_text("utf-8")
+    rows = [line.split("|")[2:4] for line in text.partition("| family |")[2].splitlines()[2:] if "|" in line]
+    listed = []
+    for names_cell, arguments_cell in (row for row in rows if "`" in row[0]):
+        family = re.findall("`(.+?)`", names_cell)
+        if not set(family) <= set(models.list_models(module=models)):
+            break  # the next table
+        listed += family
+        taken = [set(accepted_arguments(find(name))) for name in family]
+        assert set().union(*taken) == set(re.findall("`([a-z_]+)`", arguments_cell)), names_cell
+    assert sorted(listed) == models.list_models(module=models)
 
 
 def test_arguments_that_networks_take():

@@ -259,7 +259,7 @@ def _refuse_designer(meta: Path) -> None:
         raise Fault(
             "this model directory has the designer's format, which this version does not read",
             f"_meta.yaml says type: {kinds[0]}",
-            "make one with discerna create, whose pretrained= takes a file of weights",
+            "make one with discerna create",
         )
 
 
