@@ -110,6 +110,21 @@ def test_a_download_is_kept(server: Server, create: Callable[..., Any], content:
     assert torch.equal(weights["features.0.weight"], again["features.0.weight"])
 
 
+def test_a_damaged_file_in_the_cache_is_fetched_again(
+    server: Server,
+    create: Callable[..., Any],
+    content: bytes,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    file = tmp_path / "hub" / "checkpoints" / server.url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content[:-1])
+    create(NETWORK, pretrained=True)
+    assert file.read_bytes() == content
+    assert "is damaged and is downloaded again" in caplog.text
+
+
 def test_a_server_that_refuses_head(server: Server, create: Callable[..., Any]):
     server.head_status = 405
     create(NETWORK, pretrained=True)

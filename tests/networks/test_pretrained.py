@@ -225,7 +225,10 @@ def test_the_cache_of_torch_is_used(
     cache = tmp_path / "hub"
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(cache))
     (cache / "checkpoints").mkdir(parents=True)
-    torch.save(trained.state_dict(), cache / "checkpoints" / WEIGHTS.url.rpartition("/")[2])
+    torch.save(trained.state_dict(), tmp_path / "w.pth")
+    theirs(tmp_path / "w.pth", WEIGHTS, monkeypatch).rename(
+        cache / "checkpoints" / WEIGHTS.url.rpartition("/")[2]
+    )
     spec, weights = create(NETWORK, pretrained=pretrained)
     assert taken(weights, trained)
     assert spec.weights_from["file"] == WEIGHTS.url.rpartition("/")[2]

@@ -295,7 +295,7 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
     except (SettingsError, OverflowError) as error:  # OverflowError: a number beyond what a float holds
         raise files.damaged(f"{files.MODEL}: {files.in_one_phrase(error)}") from None
     _check_labels(spec)
-    if not spec.network:
+    if not 0 < len(spec.network) <= 200:
         raise files.damaged(f"{files.MODEL} names no network")
     if max(spec.preprocessing.size, spec.preprocessing.resize) > LARGEST_SIZE:
         raise files.damaged(f"{files.MODEL} asks for pictures of more than {LARGEST_SIZE} pixels a side")

@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 
 import torch
 
+from discerna.directories.model_files import file_digest
 from discerna.directories.wording import shown
 from discerna.errors import DownloadError
 from discerna.progress import Progress
@@ -35,7 +36,9 @@ def cached_or_downloaded(url: str, progress: Progress) -> Path:
     """The file of that address, in the cache that torch.hub uses too."""
     target = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if target.is_file():
-        return target
+        if has_named_hash(target.name, file_digest(target)):
+            return target
+        LOG.warning("%s is damaged and is downloaded again", target)
     _probe(url)
     LOG.info("downloading %s to %s", target.name, target.parent)
     try:
@@ -46,6 +49,12 @@ def cached_or_downloaded(url: str, progress: Progress) -> Path:
             error.close()
         raise _failed(url, error) from error
     return target
+
+
+def has_named_hash(name: str, digest: str) -> bool:
+    """Whether the SHA-256 begins with the digits in the name of torchvision's file."""
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
+    return digits is not None and digest.startswith(digits[1])
 
 
 def _probe(url: str) -> None:
@@ -86,8 +95,7 @@ def _download(url: str, target: Path, progress: Progress) -> None:
                     advance(len(block), "")
             if total and stream.tell() != total:
                 raise OSError(f"{stream.tell()} of {total} bytes came")
-        expected = re.search(r"-([0-9a-f]{8,})\.", target.name)
-        if expected and not digest.hexdigest().startswith(expected[1]):
+        if not has_named_hash(target.name, digest.hexdigest()):
             raise OSError("what came has another SHA-256 than the file's name tells")
         part.replace(target)
     finally:

@@ -18,7 +18,7 @@ from discerna.directories.model_files import file_digest
 from discerna.directories.wording import shown
 from discerna.errors import SettingsError
 from discerna.networks.architectures import Architecture
-from discerna.networks.downloads import cached_or_downloaded
+from discerna.networks.downloads import cached_or_downloaded, has_named_hash
 from discerna.progress import Progress
 from discerna.settings.build import absolute, nearest
 
@@ -125,11 +125,8 @@ def _checked_file(path: Path, typed: str) -> Path:
 def _recognised(architecture: Architecture, path: Path) -> Any:
     """Torchvision's description of the file, where it is one of theirs: their names hold part of the hash."""
     digest = file_digest(path)
-    for entry in _entries(architecture).values():
-        found = re.search(r"-([0-9a-f]{8,})\.", file_of(entry))
-        if found and digest.startswith(found[1]):
-            return entry
-    return None
+    entries = _entries(architecture).values()
+    return next((entry for entry in entries if has_named_hash(file_of(entry), digest)), None)
 
 
 def fill(network: nn.Module, path: Path, head: frozenset[str]) -> None:
