@@ -83,7 +83,9 @@ def test_more_processes_than_pictures_of_a_batch(discerna, pictures):
 
 
 @pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_signals_end_a_training_with_their_code(pictures, tmp_path, number, code, devices):
     command = [sys.executable, "-m", "discerna", "train", *TINY, *data(pictures), "output=m", "epochs=100000",
                "early_stopping=none", "trainer=cpu", f"trainer.devices={devices}", "trainer.threads=1"]  # fmt: skip
