@@ -12,7 +12,7 @@ import discerna
 SOURCE = Path(discerna.__path__[0])
 FILES = sorted(SOURCE.rglob("*.py"))
 
-LIGHT = {"errors", "progress", "text_table", "version"}
+LIGHT = {"errors", "progress", "wording", "version"}
 SETTINGS = LIGHT | {"settings"}
 MACHINE = SETTINGS | {"machine"}
 DIRECTORIES = SETTINGS | {"directories"}
@@ -23,7 +23,7 @@ TRAINING = IMAGES | NETWORKS | {"metrics", "training"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),
-    "text_table": set(),
+    "wording": set(),
     "version": set(),
     "settings": SETTINGS,
     "help_text": SETTINGS,

@@ -91,12 +91,16 @@ def test_every_page_runs(page, room, discerna):
     if page.name in ("scoring.md", "data-layout.md"):  # they speak of a model that README makes
         for words in commands(dict(blocks(ROOT / "README.md", "bash"))[""])[:2]:
             discerna(*words, "epochs=1") if words[0] == "train" else discerna(*words, "image_size=32")
+    scripts = [body for info, body in blocks(page, "python") if not info]
+    for body in scripts:
+        if named := re.match(r"# (\w+\.py)\n", body):  # a file that the commands need
+            (room / named[1]).write_text(body)
     for info, body in blocks(page, "bash"):
         if not info:
             for words in commands(body):
                 discerna(*words)
-    for info, body in blocks(page, "python"):
-        if not info:
+    for body in scripts:
+        if not re.match(r"# \w+\.py\n", body):
             done = subprocess.run([sys.executable, "-c", body], cwd=room, capture_output=True, text=True)
             assert done.returncode == 0, f"{body}\n{done.stderr}"
 

@@ -14,7 +14,7 @@ from types import FrameType
 
 from discerna.errors import DiscernaError
 from discerna.progress import SILENT, Advance, Progress
-from discerna.text_table import printable
+from discerna.wording import shown
 
 LOG = logging.getLogger("discerna")
 
@@ -57,7 +57,7 @@ class _Notes(logging.Handler):
     """Notes as plain lines; a bar that is being drawn moves out of their way."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = "\n".join(printable(line) for line in record.getMessage().split("\n"))
+        text = "\n".join(shown(line) for line in record.getMessage().split("\n"))
         if record.levelno >= logging.WARNING:
             text = f"warning: {text}"
         _stderr(text)
@@ -143,7 +143,7 @@ def guard(action: Callable[[], None], telling: bool = True) -> int:
 
 def tell(error: DiscernaError) -> None:
     """Print an error on standard error."""
-    text = "\n".join(printable(line) for line in str(error).split("\n"))
+    text = "\n".join(shown(line) for line in str(error).split("\n"))
     _stderr(f"error: {text} [{error.code} {type(error).__name__}]")
     if os.environ.get("DISCERNA_TRACEBACK"):
         traceback.print_exception(error)

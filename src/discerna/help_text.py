@@ -11,7 +11,7 @@ from typing import Any
 
 from discerna.settings.build import alternatives, describe, hints
 from discerna.settings.verbs import VERBS, Verb
-from discerna.text_table import align, width
+from discerna.wording import align, width
 
 _LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?: +(?P<value>[^#]*?))?(?: *# (?P<comment>.*))?$")
 

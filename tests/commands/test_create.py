@@ -34,7 +34,7 @@ def test_a_model_is_written(create: Callable[..., CreateResult], tmp_path: Path)
         "  network       resnet18, 11,689,512 parameters\n"
         "  picture size  64, crop\n"
         "  weights       random, random_seed=1\n"
-        f"next: discerna train model={tmp_path}/model train_data=... valid_data=... output=..."
+        f"next  discerna train model={tmp_path}/model train_data=... valid_data=... output=..."
     )
 
 

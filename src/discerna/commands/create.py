@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from discerna.networks.skeletons import skeleton
 from discerna.progress import SILENT, Progress
 from discerna.settings.create import CreateSettings
 from discerna.settings.preprocessing import Preprocessing
+from discerna.wording import as_typed, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -34,17 +36,18 @@ class CreateResult:
     def summary(self) -> str:
         """The result for people."""
         seen = self.preprocessing
+        place = shlex.quote(as_typed(self.output))
         if self.weights_from:
             weights = f"{self.weights_from['name']}, licence: {self.weights_from['licence']}"
         else:
             weights = f"random, random_seed={self.random_seed}"
         return "\n".join(
             (
-                f"wrote the untrained model {self.output}",
+                f"wrote the untrained model {shown(place)}",
                 f"  network       {self.network}, {self.parameters:,} parameters",
                 f"  picture size  {seen.size}, {seen.fit}",
                 f"  weights       {weights}",
-                f"next: discerna train model={self.output} train_data=... valid_data=... output=...",
+                f"next  discerna train model={place} train_data=... valid_data=... output=...",
             )
         )
 

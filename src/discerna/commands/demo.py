@@ -12,6 +12,7 @@ from PIL import Image
 from discerna.errors import MissingExtraError, OutputError
 from discerna.progress import SILENT, Progress
 from discerna.settings.demo import DemoSettings
+from discerna.wording import as_typed
 
 SIDE = 32
 """The digits are 8x8; enlarged, a person can see them in a folder view."""
@@ -30,7 +31,7 @@ class DemoResult:
 
     def summary(self) -> str:
         """What to tell a person."""
-        place = shlex.quote(str(self.output))
+        place = shlex.quote(as_typed(self.output))
         return "\n".join(
             [
                 f"wrote {self.train} training, {self.valid} validation and {NEW} unlabelled pictures into {place}",

@@ -11,7 +11,7 @@ from discerna import machine as machines
 from discerna.machine import Machine
 from discerna.progress import SILENT, Progress
 from discerna.settings.env import EnvSettings
-from discerna.text_table import align
+from discerna.wording import align
 
 CORE = (
     "discerna",

@@ -11,15 +11,14 @@ from typing import Any
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.model_dir import ModelDirectory
-from discerna.directories.wording import shown
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
-from discerna.results.destination import as_typed, refuse_folder, whole_folder, write_failures
+from discerna.results.destination import refuse_folder, whole_folder, write_failures
 from discerna.results.evaluation import Evaluation, evaluate
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
 from discerna.results.scores import open_scores
 from discerna.settings.score import EvaluateSettings
-from discerna.text_table import printable
+from discerna.wording import as_typed, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -40,7 +39,7 @@ class EvaluateResult:
         told = self.evaluation.table()
         if self.output is None:
             return told
-        return f"{told}\n\nwritten {printable(as_typed(self.output))}: {FIGURES}, {SCORES}"
+        return f"{told}\n\nwritten {shown(as_typed(self.output))}: {FIGURES}, {SCORES}"
 
 
 def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResult:

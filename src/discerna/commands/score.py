@@ -11,14 +11,13 @@ from pathlib import Path
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.model_dir import ModelDirectory
-from discerna.directories.wording import counted
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
-from discerna.results.destination import as_typed, refuse_file
+from discerna.results.destination import refuse_file
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
 from discerna.results.scores import format_of, open_scores
 from discerna.settings.score import ScoreSettings
-from discerna.text_table import printable
+from discerna.wording import as_typed, counted, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -55,7 +54,7 @@ class ScoreResult:
         """What to print; nothing where the standard output has the scores."""
         if self.output is None:
             return ""
-        return "\n".join([*self.lines(), f"scores {printable(as_typed(self.output))}"])
+        return "\n".join([*self.lines(), f"scores {shown(as_typed(self.output))}"])
 
 
 def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:

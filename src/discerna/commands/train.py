@@ -26,11 +26,11 @@ from discerna.results.predictor import Predictor
 from discerna.settings.build import plain
 from discerna.settings.secrets import masked
 from discerna.settings.train import TrainSettings
-from discerna.text_table import align
 from discerna.training.batch_plan import BatchPlan
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.trainer import FitOutcome, fit
+from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
 

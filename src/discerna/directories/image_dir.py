@@ -14,8 +14,8 @@ from pathlib import Path
 from discerna.directories.layout import Layout, find_place, no_pictures, not_a_directory, unreadable
 from discerna.directories.picture_files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from discerna.directories.picture_files import Rest, read_folder, walk
-from discerna.directories.wording import counted, listed, shown
 from discerna.errors import InvalidDatasetError
+from discerna.wording import counted, listed, shown
 
 StrPath = str | os.PathLike[str]
 

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 from discerna.directories.image_dir import ImageDirectory
-from discerna.directories.wording import counted, listed, shown
 from discerna.errors import InvalidDatasetError
+from discerna.wording import counted, listed, shown
 
 _SHOWN = 20
 """So many labels are named in a message; a thousand would hide the rest of it."""

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from discerna.directories.picture_files import PICTURE_EXTENSIONS, Rest
-from discerna.directories.wording import counted, listed, shown
 from discerna.errors import InvalidDatasetError, NotLabeledDatasetError, combined
 from discerna.settings.build import nearest
+from discerna.wording import counted, listed, shown
 
 _FORMATS = f"pictures end with {' '.join(sorted(PICTURE_EXTENSIONS))}"
 

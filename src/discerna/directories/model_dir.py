@@ -15,10 +15,10 @@ from discerna.directories.model_files import Fault
 from discerna.directories.picture_files import PICTURE_EXTENSIONS
 from discerna.directories.publishing import publish
 from discerna.directories.publishing import refuse_existing_output as refuse_existing_output
-from discerna.directories.wording import shown
 from discerna.errors import DivergedError, InvalidModelDirectoryError, SettingsError
 from discerna.settings.build import build, plain
 from discerna.settings.preprocessing import Preprocessing
+from discerna.wording import shown
 
 if TYPE_CHECKING:
     import torch

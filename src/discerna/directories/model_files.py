@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from discerna.directories.wording import shown
+from discerna.wording import shown
 
 MODEL = "model.json"
 WEIGHTS = "weights.safetensors"

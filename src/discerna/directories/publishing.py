@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from discerna.directories.model_files import MANIFEST, MODEL
-from discerna.directories.wording import shown
 from discerna.errors import OutputError
+from discerna.wording import shown
 
 
 def publish(output: Path, fill: Callable[[Path], None], *, overwrite: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna.directories.run_folder import write_json
-from discerna.text_table import printable
+from discerna.wording import as_typed, shown
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RunResult:
 
     def summary(self) -> str:
         """What to tell a person: how good, where it is, what to type next."""
-        output = _short(self.output)
+        output = as_typed(self.output)
         measured = f"accuracy {self.accuracy:.2%}, loss {self.figures['loss']:.4f}"
         if "top5" in self.figures:
             measured += f", top-5 {self.figures['top5']:.2%}"
@@ -56,13 +56,8 @@ class RunResult:
             [
                 f"best epoch  {self.best_epoch} of {self.epochs_trained} ({self.stopped})",
                 f"validation  {measured}",
-                f"model       {printable(output)}",
-                f"run         {printable(_short(self.run))}",
+                f"model       {shown(output)}",
+                f"run         {shown(as_typed(self.run))}",
                 f"next        discerna score model={shlex.quote(output)} data=PICTURES output=scores.csv",
             ]
         )
-
-
-def _short(path: Path) -> str:
-    """The path as a person in this folder would type it."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

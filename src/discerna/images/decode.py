@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from discerna.directories.wording import shown
 from discerna.errors import UnreadablePictureError
+from discerna.wording import shown
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
 """Named one by one: Pillow reads dozens more, some through external programs."""

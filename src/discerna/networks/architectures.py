@@ -14,10 +14,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torchvision import models
 
-from discerna.directories.wording import shown
 from discerna.errors import SettingsError
 from discerna.networks.registration import import_user_modules as import_user_modules
 from discerna.networks.registration import own_names, own_network
+from discerna.wording import shown
 
 RESERVED = ("timm/", "registry:")
 """Prefixes that will name networks from elsewhere one day."""

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from discerna.directories.model_dir import ModelDirectory, ModelSpec
-from discerna.directories.wording import shown
 from discerna.errors import InvalidModelDirectoryError, SettingsError
 from discerna.images.keys import mix
 from discerna.networks import pretrained as weights_of_others
@@ -25,6 +24,7 @@ from discerna.networks.skeletons import built, check_runs, head_names, shapes, s
 from discerna.networks.skeletons import logits as logits
 from discerna.progress import SILENT, Progress
 from discerna.settings.preprocessing import Fit, Interpolation
+from discerna.wording import shown
 
 LOG = logging.getLogger("discerna")
 

@@ -18,9 +18,9 @@ from urllib.request import Request, urlopen
 import torch
 
 from discerna.directories.model_files import file_digest
-from discerna.directories.wording import shown
 from discerna.errors import DownloadError
 from discerna.progress import Progress
+from discerna.wording import shown
 
 LOG = logging.getLogger("discerna")
 

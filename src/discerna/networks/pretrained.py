@@ -15,12 +15,12 @@ from torchvision import models
 
 from discerna.directories.model_dir import first_not_finite
 from discerna.directories.model_files import file_digest
-from discerna.directories.wording import shown
 from discerna.errors import SettingsError
 from discerna.networks.architectures import Architecture
 from discerna.networks.downloads import cached_or_downloaded, has_named_hash
 from discerna.progress import Progress
 from discerna.settings.build import absolute, nearest
+from discerna.wording import shown
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 

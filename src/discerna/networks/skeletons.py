@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torchvision.models import GoogLeNetOutputs, InceptionOutputs
 
-from discerna.directories.wording import shown
 from discerna.errors import SettingsError
 from discerna.networks.architectures import Architecture, accepted_arguments, build
+from discerna.wording import shown
 
 Shapes = dict[str, tuple[int, ...]]
 

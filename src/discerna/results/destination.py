@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from discerna.directories.publishing import refuse_existing_output
-from discerna.directories.wording import shown
 from discerna.errors import OutputError
+from discerna.wording import shown
 
 
 def refuse_file(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -108,12 +108,6 @@ def write_failures(where: str) -> Iterator[None]:
             accepted=error.strerror or shown(str(error)),
             remedy="choose another output, or make room and grant the right to write",
         ) from None
-
-
-def as_typed(path: Path) -> str:
-    """The path as a person in this folder would type it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _real(path: Path) -> Path:

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.label_check import label_positions
-from discerna.directories.wording import counted, listed, shown
 from discerna.errors import InvalidDatasetError
 from discerna.progress import SILENT, Progress
 from discerna.results.predictor import Predictor, ScoredBatch
 from discerna.results.scores import reason, unicode_text
-from discerna.text_table import align, printable, width
+from discerna.wording import align, counted, listed, shown, width
 
 LOG = logging.getLogger("discerna")
 
@@ -120,13 +119,13 @@ class Evaluation:
     def _per_label(self) -> str:
         rows: list[tuple[str, ...]] = [("label", "precision", "recall", "f1", "pictures")]
         for f in self.per_label:
-            rows.append((printable(f.label), *map(_figure, (f.precision, f.recall, f.f1)), str(f.support)))
+            rows.append((shown(f.label), *map(_figure, (f.precision, f.recall, f.f1)), str(f.support)))
         macro = self.macro
         rows.append(("mean", *map(_figure, (macro.precision, macro.recall, macro.f1)), str(self.pictures)))
         return align(rows, "<>>>>")
 
     def _matrix(self) -> str:
-        names = [printable(label) for label in self.labels]
+        names = [shown(label) for label in self.labels]
         heads = names
         if sum(width(name) + 2 for name in names) > HEADS_WIDTH:
             heads = [str(number) for number in range(1, len(names) + 1)]
@@ -143,11 +142,11 @@ class Evaluation:
         wrong.sort(key=lambda item: (-item[0], item[1]))
         rows = [("most frequent confusions: true", "predicted", "pictures")]
         for count, (true, predicted) in wrong[:SHOWN]:
-            rows.append((printable(self.labels[true]), printable(self.labels[predicted]), str(count)))
+            rows.append((shown(self.labels[true]), shown(self.labels[predicted]), str(count)))
         return align(rows, "<<>")
 
     def _skipped(self) -> str:
-        rows = [(printable(name), printable(why)) for name, why in self.skipped[:SHOWN]]
+        rows = [(shown(name), shown(why)) for name, why in self.skipped[:SHOWN]]
         more = len(self.skipped) - len(rows)
         head = f"{counted(len(self.skipped), 'picture')} cannot be read and count nowhere"
         tail = f"\n  and {more} more" if more else ""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discerna.directories.image_dir import ImageDirectory
-from discerna.directories.wording import shown
 from discerna.errors import MissingExtraError, SettingsError, UnreadablePictureError
 from discerna.results.destination import whole_file, write_failures
 from discerna.results.predictor import ScoredBatch
+from discerna.wording import shown
 
 PROBABILITIES = "Scored Probabilities_"
 CELLS = 4_000_000

@@ -19,7 +19,7 @@ from discerna.progress import Progress
 from discerna.settings.build import absolute
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.sweeps.expansion import expand
-from discerna.text_table import align, printable
+from discerna.wording import align, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -69,7 +69,7 @@ class SweepResult:
         rows = [head] + [
             [
                 str(record.number),
-                *(printable(record.varying.get(key, "")) for key in keys),
+                *(shown(record.varying.get(key, "")) for key in keys),
                 "-" if record.value is None else f"{record.value:.4f}",
                 "-" if record.accuracy is None else f"{record.accuracy:.2%}",
                 f"{record.seconds:.0f} s",
@@ -78,9 +78,7 @@ class SweepResult:
             for record in self.records
         ]
         best = self.best
-        told = (
-            f"best  job {best.number}: {printable(best.output)}" if best else "best  none: every job failed"
-        )
+        told = f"best  job {best.number}: {shown(best.output)}" if best else "best  none: every job failed"
         return align(rows, right=">" + "<" * len(keys) + ">>>") + "\n" + told
 
     def raise_failures(self) -> None:
