@@ -28,7 +28,8 @@ ALLOWED = {
     "settings": SETTINGS,
     "help_text": SETTINGS,
     "machine": MACHINE,
-    "composition": SETTINGS | {"conf"},
+    "overrides": SETTINGS | {"conf"},
+    "composition": SETTINGS | {"overrides", "conf"},
     "console": LIGHT,
     "directories": DIRECTORIES,
     "images": IMAGES,
@@ -39,9 +40,9 @@ ALLOWED = {
     "commands": RESULTS | TRAINING | {"commands"},
     "launch": DIRECTORIES | {"machine", "console", "commands"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
-    "sweeps": DIRECTORIES | {"machine", "composition", "launch", "sweeps"},
-    "cli": SETTINGS | {"composition", "console", "help_text", "launch", "sweeps", "commands"},
-    "api": SETTINGS | {"composition", "console", "launch", "commands", "directories", "results"},
+    "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps"},
+    "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
+    "api": SETTINGS | {"composition", "overrides", "console", "launch", "commands", "directories", "results"},
     "__main__": {"cli"},
     "__init__": {"api", "errors", "version"},
 }
@@ -79,7 +80,7 @@ def test_banned_imports(path: Path):
     roots = {name.split(".")[0] for name in imports(path)}
     if room(path) != "training":
         assert not roots & LIGHTNING
-    if room(path) not in ("composition", "sweeps"):
+    if room(path) not in ("composition", "overrides", "sweeps"):
         assert not roots & HYDRA
     if room(path) != "metrics":
         assert "torchmetrics" not in roots

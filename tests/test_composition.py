@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from discerna.composition import PACKAGED, Source, check_source, compose, overrides_from
+from discerna.composition import compose
 from discerna.errors import SettingsError
+from discerna.overrides import PACKAGED, Source, check_source, overrides_from
 
 BASE = ["model=resnet18", "train_data=a", "valid_data=b"]
 

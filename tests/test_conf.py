@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from discerna.composition import Source, available_groups, compose
+from discerna.composition import compose
 from discerna.help_text import of_verb, overview
+from discerna.overrides import PACKAGED, available_groups
 from discerna.settings.keys import is_path, known_keys
 from discerna.settings.verbs import VERBS
 
@@ -35,7 +36,7 @@ def test_no_group_bears_the_name_of_a_path_or_name_setting():
     taken = {"model", "data", "train_data", "valid_data", "output", "network", "input", "name"}
     for verb in VERBS.values():
         taken |= {key for key, hint in known_keys(verb.settings).items() if is_path(hint)}
-    assert not taken & set(available_groups(Source()))
+    assert not taken & set(available_groups(PACKAGED))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -44,7 +45,7 @@ def test_every_verb_composes(verb):
 
 
 @pytest.mark.parametrize(
-    ("group", "choice"), [(g, c) for g, choices in available_groups(Source()).items() for c in choices]
+    ("group", "choice"), [(g, c) for g, choices in available_groups(PACKAGED).items() for c in choices]
 )
 def test_every_choice_composes(group, choice):
     compose("train", [*REQUIRED["train"], f"{group}={choice}"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from discerna import composition
-from discerna.composition import Source, check_source
+from discerna.overrides import Source, check_source
 from discerna.settings.verbs import VERBS
 from discerna.sweeps.multirun import plan
 from picture_sets import write_pictures

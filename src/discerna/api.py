@@ -61,7 +61,8 @@ def load(path: PathLike, *, device: str = "auto") -> Predictor:
 
 
 def _settings(verb: str, given: dict[str, Any]) -> Any:
-    from discerna import composition
+    from discerna.composition import compose
+    from discerna.overrides import overrides_from
 
     console.configure()
-    return composition.compose(verb, composition.overrides_from(given, verb))
+    return compose(verb, overrides_from(given, verb))

@@ -76,8 +76,9 @@ def _parse(verb: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
     from discerna import composition
+    from discerna.overrides import Source, check_source
 
-    source = composition.check_source(composition.Source(flags.config_dir, flags.config_name), verb)
+    source = check_source(Source(flags.config_dir, flags.config_name), verb)
     if flags.cfg:
         console.result(composition.as_yaml(verb, overrides, source, flags.cfg, flags.resolve))
         return

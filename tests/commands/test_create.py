@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,16 @@ def test_a_mistake_leaves_nothing(create: Callable[..., CreateResult], tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_own_modules_on_the_command_line(discerna: Callable[..., Any], tmp_path: Path):
-    (tmp_path / "my_nets.py").write_text(
+def test_own_modules(create: Callable[..., CreateResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "nets_of_create.py").write_text(
         "from torch import nn\n"
         "from discerna.networks import register\n"
-        "@register('mine', image_size=12)\n"
-        "def mine(num_labels, width=3):\n"
+        "@register('net_of_create', image_size=12)\n"
+        "def net(num_labels, width=3):\n"
         "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_labels))\n"
     )
-    done = discerna("create", "network=mine", "networks.modules=[my_nets]", "output=models/mine")
-    assert "wrote the untrained model" in done.stdout + done.stderr
-    assert ModelDirectory.open(tmp_path / "models" / "mine").spec.preprocessing.size == 12
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    result = create("network=net_of_create", "networks.modules=[nets_of_create]")
+    assert result.preprocessing.size == 12
+    assert ModelDirectory.open(result.output).spec.network == "net_of_create"

@@ -118,9 +118,13 @@ def test_old_vision_transformer_files(create: Create, tmp_path: Path):
         name.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2."): tensor
         for name, tensor in network.state_dict().items()
     }
-    torch.save(old, tmp_path / "vit.pth")
-    _, weights = create("vit_b_32", pretrained=str(tmp_path / "vit.pth"), image_size=32)
+    save_file(old, tmp_path / "vit.safetensors")
+    _, weights = create("vit_b_32", pretrained=str(tmp_path / "vit.safetensors"), image_size=32)
     assert taken(weights, network, "heads.head")
+    old["encoder.layers.encoder_layer_0.mlp.linear_1.bias"] = torch.ones(2)
+    save_file(old, tmp_path / "vit.safetensors")
+    with pytest.raises(SettingsError, match=r"do not fit the network: .*size mismatch for encoder\.layers"):
+        create("vit_b_32", pretrained=str(tmp_path / "vit.safetensors"), image_size=32)
 
 
 def test_mnasnet_insists_on_a_version(create: Create, tmp_path: Path):
@@ -195,23 +199,30 @@ def test_torchvisions_file_is_known_by_its_hash(
 
 
 def test_weights_bring_preprocessing_and_licence(
+    create: Create, trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    swag = models.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1
+    torch.save(trained.state_dict(), tmp_path / "w.pth")
+    file = theirs(tmp_path / "w.pth", WEIGHTS, monkeypatch)
+    monkeypatch.setattr(WEIGHTS.value, "transforms", swag.transforms)
+    monkeypatch.setitem(WEIGHTS.value.meta, "license", swag.meta["license"])
+    spec, _ = create(NETWORK, pretrained=str(file))
+    assert (spec.preprocessing.size, spec.preprocessing.interpolation) == (384, "bicubic")
+    assert "SWAG" in spec.weights_from["licence"]
+    spec, _ = create(NETWORK, pretrained=str(file), image_size=96)
+    assert (spec.preprocessing.size, spec.preprocessing.resize) == (96, 96)
+
+
+def test_weights_of_a_network_made_for_one_size(
     create: Create, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    entry = models.ViT_B_32_Weights.IMAGENET1K_V1
-    monkeypatch.setitem(entry.value.meta, "license", "https://example.org/LICENSE")
-    swag = models.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1
-    monkeypatch.setattr(entry.value, "transforms", swag.transforms)  # 384 pixels
-    network = models.vit_b_32(weights=None, image_size=384)
-    torch.save(network.state_dict(), tmp_path / "vit.pth")
-    file = theirs(tmp_path / "vit.pth", entry, monkeypatch)
-    spec, _ = create("vit_b_32", pretrained=str(file))
-    assert spec.arguments == {"image_size": 384}
-    assert (spec.preprocessing.size, spec.preprocessing.interpolation) == (384, "bicubic")
-    assert spec.weights_from["licence"] == "https://example.org/LICENSE"
-    with pytest.raises(
-        SettingsError, match="another picture size: image_size=224; IMAGENET1K_V1 of vit_b_32 takes 384"
-    ):
-        create("vit_b_32", pretrained=str(file), image_size=224)
+    (tmp_path / "w.pth").write_bytes(b"never read")
+    file = theirs(tmp_path / "w.pth", models.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1, monkeypatch)
+    words = "another picture size: image_size=224; IMAGENET1K_SWAG_E2E_V1 of vit_b_16 takes 384"
+    with pytest.raises(SettingsError, match=words):
+        create("vit_b_16", pretrained=str(file), image_size=224)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        create("vit_b_16", pretrained=str(file))
 
 
 @pytest.mark.parametrize("pretrained", [True, "IMAGENET1K_V1"])
@@ -323,15 +334,6 @@ def test_weights_of_another_network(create: Create, trained: nn.Module, tmp_path
         "missing: features.12.squeeze.weight, features.12.squeeze.bias, features.12.expand1x1.weight and 3 more",
         "unexpected: extra.weight",
     )
-
-
-def test_renamed_tensors_of_a_wrong_shape(create: Create, tmp_path: Path):
-    state = models.vit_b_32(weights=None, image_size=32).state_dict()
-    name = "encoder.layers.encoder_layer_0.mlp.0.bias"
-    state[name.replace("mlp.0", "mlp.linear_1")] = torch.ones(2)
-    del state[name]
-    torch.save(dict(state), tmp_path / "w.pth")
-    refused(create, str(tmp_path / "w.pth"), "do not fit", "size mismatch", network="vit_b_32", image_size=32)
 
 
 def test_weights_that_are_not_finite(create: Create, trained: nn.Module, tmp_path: Path):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from discerna.composition import Source
 from discerna.errors import OutputError, SettingsError
+from discerna.overrides import PACKAGED
 from discerna.sweeps.expansion import expand
 from discerna.sweeps.multirun import plan
 
@@ -13,7 +13,7 @@ BASE = ["model=tiny", "train_data=a", "valid_data=b"]
 
 
 def jobs(*overrides):
-    return [job.varying for job in plan([*BASE, *overrides], Source())[1]]
+    return [job.varying for job in plan([*BASE, *overrides], PACKAGED)[1]]
 
 
 def test_combinations():
@@ -41,7 +41,7 @@ def test_all_jobs_are_checked_before_the_first_starts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for wrong in ("epochs=2,0", "optimizer=sgd,adm", "epochz=1,2", "scheduler=glob(x*)", "output=a,b"):
         with pytest.raises(SettingsError):
-            plan([*BASE, wrong], Source())
+            plan([*BASE, wrong], PACKAGED)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +50,7 @@ def test_an_existing_sweep_is_refused(tmp_path, monkeypatch):
     (tmp_path / "s.sweep").mkdir()
     (tmp_path / "s.sweep" / "mine.txt").write_text("x")
     with pytest.raises(OutputError):
-        plan([*BASE, "output=s", "epochs=1,2", "overwrite=true"], Source())
+        plan([*BASE, "output=s", "epochs=1,2", "overwrite=true"], PACKAGED)
     assert (tmp_path / "s.sweep" / "mine.txt").exists()
 
 

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from discerna import composition, launch, machine
-from discerna.composition import Source
+from discerna import launch, machine, overrides
+from discerna.composition import compose_prepared
 from discerna.directories.run_folder import write_json
 from discerna.directories.run_result import RunResult
 from discerna.errors import DiscernaError, OutputError, ProcessError, SettingsError
+from discerna.overrides import Source
 from discerna.progress import Progress
 from discerna.settings.build import absolute
 from discerna.settings.train import METRIC_MODES, TrainSettings
@@ -89,9 +90,9 @@ class SweepResult:
             raise ProcessError(f"{len(failed)} of {len(self.records)} jobs failed{told}")
 
 
-def run(overrides: Sequence[str], source: Source, progress: Progress) -> SweepResult:
+def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult:
     """Check every job, then run them in order; a failing one does not stop the others."""
-    folder, jobs = plan(overrides, source)
+    folder, jobs = plan(typed, source)
     folder.mkdir(parents=True)
     monitor = jobs[0].settings.monitor
     records: list[JobRecord] = []
@@ -105,10 +106,10 @@ def run(overrides: Sequence[str], source: Source, progress: Progress) -> SweepRe
     return SweepResult(folder, monitor, records)
 
 
-def plan(overrides: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
+def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
     """The sweep's folder and its jobs, all checked before the first one starts."""
-    prepared = composition.prepare_overrides("train", overrides, source, multirun=True)
-    expanded = expand(prepared, composition.available_groups(source))
+    prepared = overrides.prepare_overrides("train", typed, source, multirun=True)
+    expanded = expand(prepared, overrides.available_groups(source))
     varying = {key for job in expanded for key in job if len({other[key] for other in expanded}) > 1}
     if "output" in varying:
         raise SettingsError(
@@ -117,7 +118,7 @@ def plan(overrides: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
             accepted="each job has a folder of its own in <output>.sweep",
             remedy="give one output",
         )
-    settings = [composition.compose_prepared("train", job, source) for job in expanded]
+    settings = [compose_prepared("train", job, source) for job in expanded]
     first = settings[0]
     if first.output is None:
         folder = Path("runs").absolute() / (datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + ".sweep")
@@ -134,7 +135,7 @@ def plan(overrides: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
         shutil.rmtree(folder)
     jobs = []
     for number, (job, own) in enumerate(zip(expanded, settings, strict=True)):
-        shown = {key.lstrip("+"): composition.unquoted(value) for key, value in job.items() if key in varying}
+        shown = {key.lstrip("+"): overrides.unquoted(value) for key, value in job.items() if key in varying}
         jobs.append(Job(number, shown, replace(own, output=absolute(folder / str(number)), overwrite=False)))
     return folder, jobs
 
