@@ -47,7 +47,7 @@ def one_step(network: nn.Module, size: int) -> None:
 def answers(network: nn.Module, size: int) -> Tensor:
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        return network.eval()(torch.rand(2, 3, size, size, generator=generator))
+        return network.eval()(torch.rand(1, 3, size, size, generator=generator))
 
 
 FAMILIES = {
@@ -80,7 +80,7 @@ def trains(name: str, size: int, create: Create, directory: Path) -> None:
     assert len(network.state_dict()) - len(kept) <= 6, "all but the head is as it was"
     one_step(network, size)
     expected = answers(network, size)
-    assert expected.shape == (2, 3)
+    assert expected.shape == (1, 3)
     assert expected.isfinite().all()
     write_model_directory(directory, spec, network.state_dict(), training={}, overwrite=False)
     loaded = trained_network(ModelDirectory.open(directory))
