@@ -21,7 +21,7 @@ from discerna.networks.architectures import find, import_user_modules
 from discerna.networks.assembly import check_tensors, create_untrained, has_batch_norm, network_for_labels
 from discerna.networks.registration import own_names
 from discerna.progress import SILENT, Progress
-from discerna.results.evaluation import Evaluation, evaluate
+from discerna.results.evaluation import evaluate
 from discerna.results.predictor import Predictor
 from discerna.settings.build import plain
 from discerna.settings.secrets import masked
@@ -42,9 +42,44 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     began = time.monotonic()
     assert settings.output is not None and settings.random_seed is not None
     import_user_modules(settings.networks.modules)
+    machine = machines.choose(settings.trainer, settings.loading, machines.processes(settings.trainer))
     directory = _given_directory(settings)
     data = PictureData.open(settings)  # before weights are fetched or made, which may take long
+    _check_monitor(settings, data)
     spec, weights = _starting_weights(settings, directory, progress)
+    network, spec = network_for_labels(
+        spec, weights, data.labels, random_seed=settings.random_seed, image_size=settings.image_size
+    )
+    machine = _layout_for_own(settings, spec, machine)
+    plan = BatchPlan(
+        pictures=len(data.train),
+        batch_size=settings.batch_size,
+        pieces=settings.trainer.accumulate_grad_batches,
+        processes=machine.processes.value * settings.trainer.num_nodes,
+        smallest=2 if has_batch_norm(network) else 1,
+    )
+    data.prepare(settings, spec.preprocessing, plan, machine.workers.value)
+    _tell_start(settings, data, spec, machine, plan)
+    classifier = Classifier(network, spec.preprocessing, len(data.labels), settings, machine)
+    outcome = fit(classifier, data, settings, machine, folder, progress)
+    figures = _publish(settings, data, spec, machine, outcome, progress) if outcome.is_first_process else {}
+    result = RunResult(
+        output=settings.output,
+        run=folder.path,
+        best_epoch=outcome.best_epoch,
+        epochs_trained=len(outcome.rows),
+        stopped=outcome.stopped,
+        figures=figures,
+        epochs=outcome.rows,
+        seconds=time.monotonic() - began,
+    )
+    if outcome.is_first_process:
+        LOG.info("%s; best epoch %d", outcome.stopped, outcome.best_epoch)
+        result.write(folder.result)
+    return result
+
+
+def _check_monitor(settings: TrainSettings, data: PictureData) -> None:
     if settings.monitor == "valid_top5" and len(data.labels) <= 5:
         raise SettingsError(
             "a figure that means nothing here",
@@ -52,50 +87,13 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
             accepted=f"with {len(data.labels)} labels the answer is always among the first five",
             remedy="use monitor=valid_loss or valid_accuracy",
         )
-    network, spec = network_for_labels(
-        spec, weights, data.labels, random_seed=settings.random_seed, image_size=settings.image_size
-    )
-    machine = machines.choose(settings.trainer, settings.loading, machines.processes(settings.trainer))
+
+
+def _layout_for_own(settings: TrainSettings, spec: ModelSpec, machine: Machine) -> Machine:
     if settings.trainer.channels_last == "auto" and spec.network in own_names():
         reason = "a network of your own may flatten by view, which fails in that layout"
-        machine = replace(machine, channels_last=Choice(False, reason))
-    world = machine.processes.value * settings.trainer.num_nodes
-    plan = BatchPlan(
-        pictures=len(data.train),
-        batch_size=settings.batch_size,
-        pieces=settings.trainer.accumulate_grad_batches,
-        processes=world,
-        smallest=2 if has_batch_norm(network) else 1,
-    )
-    data.prepare(settings, spec.preprocessing, plan, machine.workers.value)
-    _tell_start(settings, data, spec, machine, plan)
-    classifier = Classifier(network, spec.preprocessing, len(data.labels), settings, machine)
-    outcome = fit(classifier, data, settings, machine, folder, progress)
-    if not outcome.is_first_process:
-        return RunResult(
-            settings.output, folder.path, 0, len(outcome.rows), outcome.stopped, {}, outcome.rows, 0.0
-        )
-    write_model_directory(
-        settings.output,
-        spec,
-        outcome.weights,
-        training=_training_record(settings, data, machine, outcome),
-        overwrite=settings.overwrite,
-    )
-    measured = _measure(settings, data, machine, progress)
-    result = RunResult(
-        output=settings.output,
-        run=folder.path,
-        best_epoch=outcome.best_epoch,
-        epochs_trained=len(outcome.rows),
-        stopped=outcome.stopped,
-        figures=measured.headline(),
-        epochs=outcome.rows,
-        seconds=time.monotonic() - began,
-    )
-    LOG.info("%s; best epoch %d", outcome.stopped, outcome.best_epoch)
-    result.write(folder.result)
-    return result
+        return replace(machine, channels_last=Choice(False, reason))
+    return machine
 
 
 def _given_directory(settings: TrainSettings) -> ModelDirectory | None:
@@ -154,18 +152,25 @@ def _tell_start(
         )
 
 
-def _measure(settings: TrainSettings, data: PictureData, machine: Machine, progress: Progress) -> Evaluation:
-    """The figures that count: by the stored model, in fp32, as `discerna evaluate` would."""
+def _publish(
+    settings: TrainSettings,
+    data: PictureData,
+    spec: ModelSpec,
+    machine: Machine,
+    outcome: FitOutcome,
+    progress: Progress,
+) -> dict[str, float]:
+    """Write the model directory, and measure it as `discerna evaluate` would: these figures count."""
     assert settings.output is not None
-    predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
-    return evaluate(
-        predictor,
-        data.valid,
-        setting="valid_data",
-        batch_size=32,
-        workers=machine.workers.value,
-        progress=progress,
+    record = _training_record(settings, data, machine, outcome)
+    write_model_directory(
+        settings.output, spec, outcome.weights, training=record, overwrite=settings.overwrite
     )
+    predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
+    workers = machine.workers.value
+    return evaluate(
+        predictor, data.valid, setting="valid_data", batch_size=32, workers=workers, progress=progress
+    ).headline()
 
 
 def _training_record(
