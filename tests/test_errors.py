@@ -21,6 +21,9 @@ def test_message_json_and_pickle():
         "code": "D0018",
         "class": "InvalidDatasetError",
         "message": str(error),
+        "problem": "wrong",
+        "where": "here",
+        "accepted": "that",
         "remedy": "do this",
     }
     again = pickle.loads(pickle.dumps(error))

@@ -15,6 +15,7 @@ from discerna.errors import (
     DivergedError,
     InvalidDatasetError,
     InvalidModelDirectoryError,
+    MachineError,
     NotLabeledDatasetError,
     OutOfMemoryError,
     OutputError,
@@ -193,12 +194,34 @@ def test_an_existing_output_is_refused_before_anything_else(train, tmp_path):
     assert weights(first.output) != before[first.output / "weights.safetensors"]
 
 
-def test_a_folder_that_is_not_a_run_is_not_replaced(train, tmp_path):
+@pytest.mark.parametrize("settings", [None, "{}", "nonsense", '{"command": "train"}'])
+def test_a_folder_that_is_not_a_run_is_not_replaced(train, tmp_path, settings):
     (tmp_path / "model.run").mkdir()
     (tmp_path / "model.run" / "precious.txt").write_text("x")
+    if settings is not None:
+        (tmp_path / "model.run" / "settings.json").write_text(settings)
     with pytest.raises(OutputError, match="not one of discerna's"):
         train(overwrite=True)
     assert (tmp_path / "model.run" / "precious.txt").exists()
+
+
+def test_a_run_that_was_cut_is_not_replaced_unasked(train, tmp_path):
+    result = train()
+    (result.output).rename(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="overwrite=true"):
+        train()
+    assert (result.run / "checkpoints" / "best.ckpt").exists()
+    with pytest.raises(OutputError, match="not one of discerna's"):
+        (tmp_path / "link.run").symlink_to(result.run)
+        train(output=tmp_path / "link", overwrite=True)
+    train(overwrite=True)
+
+
+def test_input_directories_are_never_written_to(train, tmp_path):
+    data = write_pictures(tmp_path / "data", {"red": 3, "green": 3, "blue": 3})
+    with pytest.raises(OutputError, match="is only read"):
+        train(train_data=data, output=data / "model")
+    assert sorted(p.name for p in data.iterdir()) == ["blue", "green", "red"]
 
 
 def test_no_place_and_no_secret_in_the_model(train, tmp_path):
@@ -417,6 +440,69 @@ def test_trainer_settings_have_effect(train):
     assert result.epochs_trained == 2 and result.stopped == "stopped by max_steps"
     result = train(epochs=4, trainer={"precision": "32-true", "check_val_every_n_epoch": 2}, overwrite=True)
     assert [row["valid_loss"] != "" for row in rows(result.run)][1::2] == [True, True]
+
+
+def test_an_epoch_without_validation_has_no_figures(train):
+    result = train(epochs=3, trainer={"precision": "32-true", "check_val_every_n_epoch": 2})
+    assert [row["valid_loss"] != "" for row in rows(result.run)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ({"max_time": "abc"}, "max_time|format"),
+        ({"limit_train_batches": 0.01}, "limit_train_batches"),
+        ({"val_check_interval": 100}, "val_check_interval"),
+        ({"accumulate_grad_batches": 2, "limit_train_batches": 3}, "would cut an optimizer step"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_no_bug_of_ours(train, trainer, message):
+    with pytest.raises(SettingsError, match=message):
+        train(trainer=trainer)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_clipping(train, precision):
+    assert train(trainer={"precision": precision, "gradient_clip_val": 0.5}).epochs_trained == 2
+    with pytest.raises(MachineError, match="leave out"):
+        train(trainer={"precision": "bf16-mixed", "gradient_clip_val": 0.5, "fused": True}, overwrite=True)
+
+
+def test_train_loss_may_decide_with_validation_in_mid_epoch(train):
+    result = train(monitor="train_loss", trainer={"precision": "32-true", "val_check_interval": 0.5})
+    assert result.epochs_trained == 2
+
+
+def test_a_callback_may_keep_anything(train):
+    assert train(callbacks={"x": {"_target_": "own_extensions.Keeper"}}).epochs_trained == 2
+
+
+def test_what_was_asked_to_be_shown_is_shown(train, capfd):
+    result = train(
+        trainer={"precision": "32-true", "enable_model_summary": True, "profiler": "simple"},
+        early_stopping={"verbose": True},
+    )
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Sequential" in (result.run / "run.log").read_text()
+    assert "valid_loss improved" in err and "run_training_epoch" in err
+
+
+def test_logging_of_lightning_is_as_before_after_a_failure(train):
+    before = logging.getLogger("lightning.pytorch").level
+    with pytest.raises(DivergedError):
+        train(learning_rate=1e30)
+    assert logging.getLogger("lightning.pytorch").level == before
+
+
+def test_a_full_disk_is_told(train, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device", "x.ckpt")
+
+    monkeypatch.setattr("lightning.pytorch.trainer.trainer.Trainer.save_checkpoint", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        train()
 
 
 def test_max_steps_within_the_first_epoch_keeps_the_last_weights(train):

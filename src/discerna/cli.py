@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(typed: list[str]) -> None:
     from discerna import __version__
 
+    console.check_surroundings()
     if not typed or typed[0] in ("-h", "--help", "help"):
         from discerna import help_text
 
@@ -79,6 +80,10 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
     from discerna.overrides import Source, check_source
 
     source = check_source(Source(flags.config_dir, flags.config_name), verb)
+    if flags.cfg and flags.multirun:
+        raise SettingsError(
+            "--cfg shows one composition", where=f"-m --cfg {flags.cfg}", remedy="leave out -m"
+        )
     if flags.cfg:
         console.result(composition.as_yaml(verb, overrides, source, flags.cfg, flags.resolve))
         return
@@ -97,7 +102,9 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
 
         result = launch.train(settings, console.progress())
     else:
-        result = import_module(f"discerna.commands.{verb}").run(settings, console.progress())
+        with console.held_signals():
+            command = import_module(f"discerna.commands.{verb}")
+        result = command.run(settings, console.progress())
     summary = result.summary()
     if summary:
         console.result(summary)

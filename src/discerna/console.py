@@ -6,13 +6,15 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
-from discerna.errors import DiscernaError
+from discerna.errors import DiscernaError, OutputError, SettingsError
 from discerna.progress import SILENT, Advance, Progress
 from discerna.wording import shown
 
@@ -27,15 +29,28 @@ class Terminated(BaseException):
 
 def result(text: str) -> None:
     """Print what a command found or made, on the standard output."""
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard(sys.stdout)
+        raise OutputError(
+            "the standard output cannot be written",
+            where="stdout",
+            accepted=str(error.strerror),
+            remedy="make room",
+        ) from None
 
 
 def configure(level: int = logging.INFO) -> None:
     """Show the notes of `logging.getLogger("discerna")` on standard error, once."""
-    if not any(isinstance(handler, _Notes) for handler in LOG.handlers):
-        LOG.addHandler(_Notes())
-    LOG.setLevel(level)
+    if any(isinstance(handler, _Notes) for handler in LOG.handlers):
+        return
+    LOG.addHandler(_Notes())
     LOG.propagate = False
+    if LOG.level == logging.NOTSET:  # a program that calls us may have chosen
+        LOG.setLevel(level)
 
 
 def log_to(path: Path) -> logging.Handler:
@@ -130,7 +145,7 @@ def guard(action: Callable[[], None], telling: bool = True) -> int:
                 _stderr("terminated")
             return TERMINATED
         except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard(sys.stdout)
             return FAILED
         except Exception:
             traceback.print_exc()
@@ -141,12 +156,60 @@ def guard(action: Callable[[], None], telling: bool = True) -> int:
     return DONE
 
 
+def _discard(stream: TextIO) -> None:
+    """What is still in the stream's buffer goes nowhere, so that Python's exit does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def check_surroundings() -> None:
+    """Refuse a working folder that is gone; stand in for streams that are closed."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
+    if sys.stdout is None:
+        raise OutputError(
+            "the standard output is closed", where="stdout", remedy="leave it open, or use > /dev/null"
+        )
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        raise SettingsError(
+            "the current directory no longer exists",
+            where="the shell's working folder",
+            remedy="cd to another",
+        ) from None
+
+
 def tell(error: DiscernaError) -> None:
     """Print an error on standard error."""
     text = "\n".join(shown(line) for line in str(error).split("\n"))
     _stderr(f"error: {text} [{error.code} {type(error).__name__}]")
     if os.environ.get("DISCERNA_TRACEBACK"):
         traceback.print_exception(error)
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block ends.
+
+    While torch and numpy are imported, some of their own code swallows an exception that comes from a signal, or
+    fails later because of it.
+    """
+    arrived: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived:
+        raise KeyboardInterrupt if arrived[0] == signal.SIGINT else Terminated
 
 
 @contextmanager

@@ -52,6 +52,9 @@ class DiscernaError(Exception):
             "code": self.code,
             "class": type(self).__name__,
             "message": str(self),
+            "problem": self.problem,
+            "where": self.where,
+            "accepted": self.accepted,
             "remedy": self.remedy,
         }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna import console, machine
-from discerna.directories.model_dir import refuse_existing_output
+from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
 from discerna.errors import DiscernaError, ProcessError
@@ -56,6 +56,9 @@ def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str
     if settings.random_seed is None:
         settings = replace(settings, random_seed=secrets.randbits(63))
     assert settings.output is not None
+    inputs = [settings.train_data, settings.valid_data]
+    inputs += [Path(settings.model)] if settings.model_is_directory else []
+    refuse_inside(settings.output, inputs)
     refuse_existing_output(settings.output, overwrite=settings.overwrite)
     folder, hidden = RunFolder.begin(run, settings)
     return folder, settings, hidden
@@ -63,7 +66,8 @@ def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str
 
 def run_here(settings: TrainSettings, folder: RunFolder, progress: Progress) -> RunResult:
     """The training in this process, its notes also in the run folder."""
-    from discerna.commands.train import run
+    with console.held_signals():
+        from discerna.commands.train import run
 
     handler = console.log_to(folder.log)
     try:
@@ -98,7 +102,7 @@ def run_job(command: list[str], hidden: dict[str, Any]) -> int:
         job.send_signal(signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM)
         try:
             job.wait(timeout=60)
-        except subprocess.TimeoutExpired:
+        finally:  # also after a second Ctrl-C; its workers end with it
             job.kill()
             job.wait()
         raise

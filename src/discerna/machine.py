@@ -205,10 +205,18 @@ def _channels_last(trainer: TrainerSettings, kind: str) -> Choice:
 
 
 def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
+    clipping = precision.endswith("-mixed") and trainer.gradient_clip_val is not None
+    if trainer.fused is True and clipping:
+        raise MachineError(
+            "a fused step leaves no moment to clip in",
+            where=f"trainer.fused=true trainer.gradient_clip_val={trainer.gradient_clip_val}",
+            accepted=f"with precision {precision} it is one or the other",
+            remedy="leave out trainer.fused",
+        )
     if trainer.fused != "auto":
         return Choice(trainer.fused, "trainer.fused")
-    if precision == "16-mixed" and trainer.gradient_clip_val is not None:
-        return Choice(False, "clipping needs the gradients unscaled first")
+    if clipping:
+        return Choice(False, "clipping in mixed precision needs a step of its own")
     if kind == "mps":
         return Choice(False, "not tried on Apple's GPU")
     return Choice(True, "one kernel updates all weights")
@@ -238,6 +246,16 @@ def _workers(loading: LoadingSettings, kind: str, count: int) -> Choice:
     if kind == "cpu":
         return Choice(1, "the CPU trains; one worker keeps up")
     return Choice(min(8, mine - 1), f"{mine} cores a process feed the GPU")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left; libraries say it in several ways."""
+    import torch
+
+    signs = ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        sign in str(error) for sign in signs
+    )
 
 
 def describe() -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna.errors import SettingsError, combined
-from discerna.settings.build import absolute, nearest, unknown_key
+from discerna.settings.build import absolute, hints, nearest, unknown_key
 from discerna.settings.early_stopping import ELSEWHERE
 from discerna.settings.keys import OTHER_NAMES, is_mapping, is_path, is_path_list, known_keys
 from discerna.settings.trainer import NOT_CONFIGURABLE
@@ -37,8 +37,14 @@ def prepare_overrides(
     """The overrides as Hydra takes them: keys checked, paths quoted, values added even where YAML has none."""
     faults: list[SettingsError] = []
     ready: list[str] = []
-    groups = available_groups(source)
     keys = known_keys(VERBS[verb].settings)
+    groups = {
+        name: choices
+        for name, choices in available_groups(source).items()
+        if (name == "experiment" and verb == "train")
+        or name in hints(VERBS[verb].settings)
+        or source != PACKAGED
+    }
     for text in overrides:
         try:
             ready.append(_prepared(text, verb, keys, groups, multirun))
@@ -78,9 +84,11 @@ def _prepared(
     key, equals, value = text.partition("=")
     if key.startswith("~"):
         raise SettingsError(
-            "a setting cannot be removed", where=text, remedy=f"set {key[1:]}=null or another value"
+            "a setting cannot be removed", where=text, remedy=f"leave it out, or give {key[1:]} another value"
         )
     bare = key.lstrip("+")
+    if equals and not bare:
+        raise SettingsError("a setting without a name", where=text, remedy="write NAME=VALUE")
     if not equals:
         raise _no_value(text, [*keys, *groups])
     if bare.startswith(("hydra.", "hydra/")):
@@ -112,7 +120,7 @@ def _prepared(
         value = _path_value(value, False, multirun)
     # ++ sets a key whether or not the chosen YAML file has it; the dataclass decides whether it belongs.
     ready = f"++{bare}={value}"
-    _check_grammar(ready, text)
+    _check_grammar(ready, text, multirun)
     return ready
 
 
@@ -143,12 +151,12 @@ def _split_commas(value: str) -> list[str]:
     return parts
 
 
-def _check_grammar(ready: str, typed: str) -> None:
+def _check_grammar(ready: str, typed: str, multirun: bool) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
-        OverridesParser.create().parse_override(ready)
+        override = OverridesParser.create().parse_override(ready)
     except HydraException as error:
         raise SettingsError(
             "not readable as KEY=VALUE",
@@ -156,6 +164,13 @@ def _check_grammar(ready: str, typed: str) -> None:
             accepted=str(error).strip().splitlines()[0],
             remedy="quote a value with special characters: \"KEY='VALUE'\"",
         ) from None
+    if override.is_sweep_override() and not multirun:
+        raise SettingsError(
+            "several values for one run",
+            where=typed,
+            accepted="a comma separates the jobs of a sweep",
+            remedy="add -m for a sweep, or quote a value that holds a comma: \"KEY='a,b'\"",
+        )
 
 
 def _no_value(text: str, known: Sequence[str]) -> SettingsError:

@@ -7,9 +7,14 @@ machines the user's `torchrun` (or srun) starts it instead.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import secrets
+import signal
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,24 +36,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = RunFolder(given.settings.absolute().parent)
     console.configure()
+    if given.quiet:
+        _end_with_parent()
     action = _be_agent if given.processes > 1 else _be_worker
     return console.guard(lambda: action(folder, given), telling=not given.quiet)
 
 
 def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    logs = tempfile.TemporaryDirectory(
+        prefix="discerna-"
+    )  # torch wants a folder, though nothing is put there
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=given.processes,
-        run_id=folder.path.name,
+        run_id=secrets.token_hex(8),
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",  # a free port of this machine
         max_restarts=0,
         monitor_interval=0.2,
+        logs_specs=DefaultLogsSpecs(log_dir=logs.name),
     )
     command = ["-m", "discerna.worker", str(folder.settings), "--quiet"]
     for module in given.networks_module:
@@ -65,14 +77,17 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
             accepted=f"exit code {first.exitcode}",
             remedy=f"its messages stand above and in {folder.log}",
         ) from None
+    finally:
+        logs.cleanup()
 
 
 def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     settings = folder.read_settings(json.loads(os.environ.get(launch.SECRETS, "{}")), given.networks_module)
-    first = int(os.environ.get("RANK", "0")) == 0
+    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
     if not first:
-        console.configure(level=30)  # warnings only: one log, one display
-    from discerna.commands.train import run
+        console.LOG.setLevel("WARNING")  # one log, one display
+    with console.held_signals():
+        from discerna.commands.train import run
 
     try:
         if first:
@@ -82,6 +97,25 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     except DiscernaError as error:
         folder.write_error(error)
         raise
+    except Exception:
+        # When a process ends with an error, the others lose their connection to it: that is no fault of theirs.
+        if given.quiet and _appears(folder.error):
+            raise ProcessError("another process of the training failed") from None
+        raise
+
+
+def _appears(path: Path) -> bool:
+    """Whether a file is there, or will be within two seconds."""
+    deadline = time.monotonic() + 2
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return path.exists()
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to terminate this process when the one that started it is gone, even by kill -9."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from discerna.settings.secrets import masked, unmasked
 
 VALUES = {
-    "logger": {"own": {"comet": {"api_key": "abc", "project": "p", "tokens": ["t"]}}},
+    "logger": {
+        "own": {"comet": {"api_key": "abc", "project": "p", "tokens": ["t"], "pin": {"accessKey": 7}}}
+    },
     "tracking": "https://user:pw@host.example/path",
     "keyboard": "qwerty",
     "password": "",
@@ -14,7 +16,12 @@ VALUES = {
 def test_masked_and_back():
     found = {}
     safe = masked(VALUES, found)
-    assert safe["logger"]["own"]["comet"] == {"api_key": "***", "project": "p", "tokens": ["t"]}
+    assert safe["logger"]["own"]["comet"] == {
+        "api_key": "***",
+        "project": "p",
+        "tokens": "***",
+        "pin": {"accessKey": "***"},
+    }
     assert safe["tracking"] == "https://***@host.example/path"
     assert safe["keyboard"] == "qwerty"
     assert safe["list"] == [{"secret": "***"}, "http://***@h"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from discerna.directories.publishing import refuse_existing_output
 from discerna.errors import MissingExtraError, OutputError
 from discerna.progress import SILENT, Progress
 from discerna.settings.demo import DemoSettings
@@ -48,7 +50,7 @@ def run(settings: DemoSettings, progress: Progress = SILENT) -> DemoResult:
         raise MissingExtraError.of("scikit-learn", "demo", "discerna demo") from None
     output = settings.output
     if output.exists():
-        replaceable = output.is_dir() and {p.name for p in output.iterdir()} <= {"train", "valid", "new"}
+        replaceable = _is_ours(output)
         if not settings.overwrite or not replaceable:
             raise OutputError(
                 "the output exists",
@@ -56,6 +58,8 @@ def run(settings: DemoSettings, progress: Progress = SILENT) -> DemoResult:
                 remedy="add overwrite=true to replace it" if replaceable else "choose another output",
             )
         shutil.rmtree(output)
+    else:
+        refuse_existing_output(output, overwrite=False)
     digits = load_digits()
     counts = {"train": 0, "valid": 0}
     with progress.task("writing digits", len(digits.images)) as advance:
@@ -71,6 +75,15 @@ def run(settings: DemoSettings, progress: Progress = SILENT) -> DemoResult:
             counts[part] += 1
             advance(1, "")
     return DemoResult(output, counts["train"], counts["valid"])
+
+
+def _is_ours(output: Path) -> bool:
+    """Whether the folder holds nothing but what a demo writes: people's own pictures lie in train/ and valid/ too."""
+    if output.is_symlink() or not output.is_dir():
+        return False
+    files = [path for path in output.rglob("*") if not path.is_dir()]
+    written = re.compile(r"((train|valid)/\d/digit\d{4}|new/picture\d+)\.png")
+    return all(written.fullmatch(path.relative_to(output).as_posix()) for path in files)
 
 
 def _save(picture: Image.Image, path: Path) -> None:

@@ -48,14 +48,19 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     _check_monitor(settings, data)
     spec, weights = _starting_weights(settings, directory, progress)
     network, spec = network_for_labels(
-        spec, weights, data.labels, random_seed=settings.random_seed, image_size=settings.image_size
+        spec,
+        weights,
+        data.labels,
+        random_seed=settings.random_seed,
+        image_size=settings.image_size,
+        where=directory.where if directory else f"model={settings.model}",
     )
     machine = _layout_for_own(settings, spec, machine)
     plan = BatchPlan(
         pictures=len(data.train),
         batch_size=settings.batch_size,
         pieces=settings.trainer.accumulate_grad_batches,
-        processes=machine.processes.value * settings.trainer.num_nodes,
+        processes=machine.processes.value,
         smallest=2 if has_batch_norm(network) else 1,
     )
     data.prepare(settings, spec.preprocessing, plan, machine.workers.value)

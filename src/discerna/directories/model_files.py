@@ -202,6 +202,9 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+MOST_DIMENSIONS = 16
+
+
 def _tensor(entry: Any, name: str, path: Path) -> tuple[tuple[int, ...], tuple[int, int]]:
     """The shape of a tensor and the bytes where it lies."""
     wrong = damaged(f"the header of {path.name} tells nonsense of the tensor {shown(name)!r}")
@@ -209,6 +212,8 @@ def _tensor(entry: Any, name: str, path: Path) -> tuple[tuple[int, ...], tuple[i
         raise wrong
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _BYTES or not _is_counts(shape) or not _is_counts(offsets):
+        raise wrong
+    if len(shape) > MOST_DIMENSIONS:  # multiplying millions of numbers would take hours
         raise wrong
     if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * _BYTES[dtype]:
         raise wrong

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from discerna.directories.model_files import MANIFEST, MODEL
@@ -59,6 +59,14 @@ def refuse_existing_output(output: Path, overwrite: bool) -> None:
                 accepted="overwrite=true replaces a model directory or an empty one",
                 remedy="choose another output, or remove it yourself",
             )
+    for folder in output.parents:
+        if (folder / MANIFEST).is_file() and (folder / MODEL).is_file():
+            raise OutputError(
+                "the output lies in a model directory",
+                where=where,
+                accepted=f"{shown(str(folder))} must hold its own files only",
+                remedy="choose an output elsewhere",
+            )
     place, new = output.parent, [output.name]
     try:
         while not os.path.lexists(place):
@@ -69,6 +77,19 @@ def refuse_existing_output(output: Path, overwrite: bool) -> None:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except OSError as error:
         raise _unwritable(output, error) from None
+
+
+def refuse_inside(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that lies in a directory which is only read."""
+    place = output.parent.resolve() / output.name  # itself it may not exist yet
+    for folder in inputs:
+        if folder.is_dir() and place.is_relative_to(folder.resolve()):
+            raise OutputError(
+                "the output lies in an input directory",
+                where=f"output={shown(str(output))}",
+                accepted=f"{shown(str(folder))} is only read",
+                remedy="choose an output elsewhere",
+            )
 
 
 def _may_replace(output: Path) -> bool:

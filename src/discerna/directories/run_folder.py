@@ -57,26 +57,50 @@ class RunFolder:
     def begin(cls, path: Path, settings: TrainSettings) -> tuple[RunFolder, dict[str, Any]]:
         """A fresh run folder with its settings; also the secrets, which the file does not hold."""
         folder = cls(path)
-        if path.exists():
-            if not folder.settings.is_file():
-                raise OutputError(
-                    "the run folder exists and is not one of discerna's",
-                    where=str(path),
-                    accepted="the log and checkpoints of a run go there",
-                    remedy="choose another output, or move that folder away",
-                )
-            shutil.rmtree(path)
         try:
+            if os.path.lexists(path):
+                folder._refuse_to_replace(settings.overwrite)
+                shutil.rmtree(path)
             path.mkdir(parents=True)
         except OSError as error:
-            raise OutputError("cannot be written", where=str(path), accepted=str(error.strerror)) from None
+            raise OutputError(
+                "the run folder cannot be written",
+                where=str(path),
+                accepted=str(error.strerror),
+                remedy="choose another output, or make room and grant the right to write",
+            ) from None
         secrets: dict[str, Any] = {}
         values = masked(plain(settings), secrets)
-        values["networks"] = {
-            "modules": []
-        }  # code to import is named by the user's command only, never by a file
+        # Code to import is named by the user's command only, never by a file.
+        values["networks"] = {"modules": []}
         write_json(folder.settings, {"discerna": __version__, "command": "train", "settings": values})
         return folder, secrets
+
+    def _refuse_to_replace(self, overwrite: bool) -> None:
+        """Only a run that failed is replaced unasked: another may be going on, or have left its checkpoints."""
+        if not self._is_ours():
+            raise OutputError(
+                "the run folder exists and is not one of discerna's",
+                where=str(self.path),
+                accepted="the log and checkpoints of a run go there",
+                remedy="choose another output, or move that folder away",
+            )
+        if not overwrite and not self.error.is_file():
+            raise OutputError(
+                "the run folder exists",
+                where=str(self.path),
+                accepted="another run is going on here, was cut, or has finished",
+                remedy="choose another output, or add overwrite=true to replace it",
+            )
+
+    def _is_ours(self) -> bool:
+        if self.path.is_symlink() or not self.settings.is_file():
+            return False
+        try:
+            told = json.loads(self.settings.read_text("utf-8"))
+        except ValueError:
+            return False
+        return isinstance(told, dict) and told.get("command") == "train" and "discerna" in told
 
     def read_settings(self, secrets: dict[str, Any], modules: list[str]) -> TrainSettings:
         """The settings as they were composed."""
@@ -95,7 +119,7 @@ class RunFolder:
             return None
         told = json.loads(self.error.read_text("utf-8"))
         cls = getattr(errors, told["class"], DiscernaError)
-        return cls(told["message"])
+        return cls(told["problem"], where=told["where"], accepted=told["accepted"], remedy=told["remedy"])
 
 
 def write_json(path: Path, value: Any) -> None:

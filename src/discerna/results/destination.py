@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from discerna.directories.publishing import refuse_existing_output
+from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.errors import OutputError
 from discerna.wording import shown
 
@@ -35,15 +35,7 @@ def _refuse(
     output: Path, overwrite: bool, inputs: Sequence[Path], replaceable: Callable[[Path], bool], kind: str
 ) -> None:
     where = f"output={shown(str(output))}"
-    place = _real(output)
-    for folder in inputs:
-        if folder.is_dir() and place.is_relative_to(folder.resolve()):
-            raise OutputError(
-                "the output lies in an input directory",
-                where=where,
-                accepted=f"{shown(str(folder))} is only read",
-                remedy="choose an output elsewhere",
-            )
+    refuse_inside(output, inputs)
     if not (overwrite and os.path.lexists(output)):
         refuse_existing_output(output, overwrite=False)
     elif output.is_symlink() or not replaceable(output):
@@ -64,11 +56,14 @@ def whole_file(output: Path, overwrite: bool) -> Iterator[BinaryIO]:
         output.parent.mkdir(parents=True, exist_ok=True)
         file = part.open("xb")
     try:
-        with file:
+        try:
             yield file
             with write_failures(where):
                 file.flush()
                 os.fsync(file.fileno())
+        finally:
+            with write_failures(where):  # closing writes what is still in the buffer
+                file.close()
         with write_failures(where):
             _refuse_appeared(output, overwrite)
             part.replace(output)
@@ -108,11 +103,6 @@ def write_failures(where: str) -> Iterator[None]:
             accepted=error.strerror or shown(str(error)),
             remedy="choose another output, or make room and grant the right to write",
         ) from None
-
-
-def _real(path: Path) -> Path:
-    """The path with the links above it followed; itself it may not exist yet."""
-    return path.parent.resolve() / path.name
 
 
 def _hidden_sibling(output: Path) -> Path:

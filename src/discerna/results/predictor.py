@@ -211,9 +211,7 @@ def _failures(where: str, remedy: str) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         told = str(error)
-        signs = ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in told for sign in signs)
-        if not known:
+        if not machine.is_out_of_memory(error):
             raise
         first = told.splitlines()[0][:120] if told else ""
         raise OutOfMemoryError("out of memory", where=where, accepted=first, remedy=remedy) from None

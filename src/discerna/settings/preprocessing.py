@@ -19,7 +19,7 @@ class Preprocessing:
     size: Annotated[int, AtLeast(1)]
     """Side of the square that the network sees."""
     fit: Fit
-    """crop: the middle square; pad: the whole picture on a grey ground; stretch: the whole picture, deformed."""
+    """crop: the middle square; pad: all of it on a ground of the mean colour; stretch: all of it, deformed."""
     resize: Annotated[int, AtLeast(1)]
     """crop only: the short side is this long before the middle square of `size` is taken."""
     interpolation: Interpolation

@@ -8,7 +8,8 @@ from typing import Any
 
 MASK = "***"
 
-_SECRET_KEY = re.compile(r"(^|[_\-.])(api_?key|key|token|secret|password|passwd)s?$", re.IGNORECASE)
+_SECRET = re.compile(r"(?:api)?(?:key|token|secret|password|passwd)s?", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -26,11 +27,16 @@ def masked(values: Any, secrets: dict[str, Any] | None = None, prefix: str = "")
 
 
 def _masked_item(key: str, item: Any, secrets: dict[str, Any] | None, prefix: str) -> Any:
-    if _SECRET_KEY.search(key) and isinstance(item, str) and item:
+    if _is_secret(key) and item not in (None, "", [], {}):
         if secrets is not None:
             secrets[f"{prefix}{key}"] = item
         return MASK
     return masked(item, secrets, f"{prefix}{key}.")
+
+
+def _is_secret(key: str) -> bool:
+    """Whether a word of the key says so: api_key, accessKey, secret_id; not keyboard."""
+    return any(_SECRET.fullmatch(word) for word in _WORD.findall(key))
 
 
 def unmasked(values: Any, secrets: Mapping[str, Any], prefix: str = "") -> Any:

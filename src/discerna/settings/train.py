@@ -75,6 +75,14 @@ class TrainSettings:
                 accepted=f"a divisor of batch_size={self.batch_size}",
                 remedy="batch_size stays the number of pictures of one optimizer step",
             )
+        limit = self.trainer.limit_train_batches
+        if pieces > 1 and limit is not None and (isinstance(limit, float) or limit % pieces):
+            raise SettingsError(
+                "the limit would cut an optimizer step",
+                where=f"trainer.limit_train_batches={limit}",
+                accepted=f"a multiple of trainer.accumulate_grad_batches={pieces}, as each step has so many pieces",
+                remedy=f"use trainer.limit_train_batches={pieces}",
+            )
         warmup = self.scheduler.warmup_epochs if isinstance(self.scheduler, AzurePolynomialSettings) else 0
         if warmup >= self.epochs:
             raise SettingsError(

@@ -13,6 +13,7 @@ Share = Annotated[float, Between(0, 1)]
 
 NOT_CONFIGURABLE = {
     "max_epochs": "the setting epochs",
+    "num_nodes": "several machines are not in this version",
     "logger": "the group logger",
     "callbacks": "the group callbacks",
     "default_root_dir": "the run folder, which follows from output",
@@ -38,7 +39,6 @@ class TrainerSettings:
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Count | Literal["auto"] | list[Annotated[int, AtLeast(0)]]
-    num_nodes: Count
     strategy: Literal["auto", "ddp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]
     channels_last: Literal["auto"] | bool

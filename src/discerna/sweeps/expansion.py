@@ -26,9 +26,19 @@ def _values(override: Override, choices: dict[str, list[str]]) -> list[str]:
     if isinstance(value, Glob):
         found = value.filter(choices.get(override.key_or_group, []))
         if not found:
-            raise SettingsError("nothing matches", where=str(override.input_line))
+            raise SettingsError(
+                "nothing matches", where=_typed(override), remedy="glob() takes choices of a group"
+            )
         return [str(choice) for choice in found]
     try:
         return list(override.sweep_string_iterator())
     except HydraException as error:
-        raise SettingsError("not a sweep", where=str(override.input_line), accepted=str(error)) from None
+        raise SettingsError(
+            "not a sweep of single jobs",
+            where=_typed(override),
+            accepted=f"a=1,2 choice(1,2) range(1,4) glob(*); {error}".partition(", type is")[0],
+        ) from None
+
+
+def _typed(override: Override) -> str:
+    return str(override.input_line).lstrip("+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from discerna import launch, machine, overrides
 from discerna.composition import compose_prepared
+from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.label_check import check_labels
+from discerna.directories.model_dir import ModelDirectory
 from discerna.directories.run_folder import write_json
 from discerna.directories.run_result import RunResult
 from discerna.errors import DiscernaError, OutputError, ProcessError, SettingsError
@@ -93,6 +97,9 @@ class SweepResult:
 def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult:
     """Check every job, then run them in order; a failing one does not stop the others."""
     folder, jobs = plan(typed, source)
+    _check_inputs([job.settings for job in jobs])
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     monitor = jobs[0].settings.monitor
     records: list[JobRecord] = []
@@ -107,7 +114,7 @@ def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult
 
 
 def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
-    """The sweep's folder and its jobs, all checked before the first one starts."""
+    """The sweep's folder and its jobs, the settings of all checked; nothing is written yet."""
     prepared = overrides.prepare_overrides("train", typed, source, multirun=True)
     expanded = expand(prepared, overrides.available_groups(source))
     varying = {key for job in expanded for key in job if len({other[key] for other in expanded}) > 1}
@@ -125,19 +132,27 @@ def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
     else:
         folder = first.output.with_name(f"{first.output.name}.sweep")
     if folder.exists():
-        ours = (folder / "sweep.json").is_file() or not any(folder.iterdir())
+        ours = all(re.fullmatch(r"sweep\.json|\d+(\.run)?", path.name) for path in folder.iterdir())
         if not first.overwrite or not ours:
             raise OutputError(
                 "the sweep's folder exists",
                 where=str(folder),
                 remedy="add overwrite=true to replace it" if ours else "choose another output",
             )
-        shutil.rmtree(folder)
     jobs = []
     for number, (job, own) in enumerate(zip(expanded, settings, strict=True)):
         shown = {key.lstrip("+"): overrides.unquoted(value) for key, value in job.items() if key in varying}
         jobs.append(Job(number, shown, replace(own, output=absolute(folder / str(number)), overwrite=False)))
     return folder, jobs
+
+
+def _check_inputs(jobs: Sequence[TrainSettings]) -> None:
+    """What is wrong with data or a model for every job is told before the first one starts."""
+    for train_data, valid_data in dict.fromkeys((job.train_data, job.valid_data) for job in jobs):
+        train = ImageDirectory.open(train_data, setting="train_data")
+        check_labels(train, ImageDirectory.open(valid_data, setting="valid_data"))
+    for model in dict.fromkeys(job.model for job in jobs if job.model_is_directory):
+        ModelDirectory.open(model)
 
 
 def _run_job(job: Job) -> JobRecord:

@@ -56,6 +56,8 @@ class Classifier(LightningModule):
         torch.default_generator.manual_seed(key)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(key)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(key)
 
     def training_step(self, batch: Work, batch_idx: int) -> Tensor:
         """The loss of this process's share of a step, scaled so that each picture of the step weighs the same."""

@@ -72,6 +72,4 @@ class PictureData(LightningDataModule):
         """Called by Lightning."""
         assert self.trainer is not None
         size = max(1, self._plan.batch_size // (self._plan.processes * self._plan.pieces))
-        return ValidationLoader(
-            self._valid_set, size, self.trainer.global_rank, self.trainer.world_size, self._workers
-        )
+        return ValidationLoader(self._valid_set, size, self._workers, self.trainer)

@@ -32,14 +32,12 @@ class EpochRecord(Callback):
         metrics_file: Path | None,
         progress: Progress,
         foretell: bool,
-        pictures: int,
     ) -> None:
         self.rows: list[dict[str, float]] = []
         self._settings = settings
         self._file = metrics_file
         self._progress = progress
         self._foretell = foretell
-        self._pictures = pictures
         self._bars = ExitStack()
         self._advance: Advance = lambda count, note: None
 
@@ -48,6 +46,8 @@ class EpochRecord(Callback):
         pl_module.train_loss.reset()
         self._began = time.monotonic()
         self._trained = 0.0
+        self._seen = 0
+        self._validated = False
         name = f"epoch {trainer.current_epoch + 1}/{self._settings.epochs}"
         self._open(name, int(trainer.num_training_batches))
 
@@ -56,6 +56,7 @@ class EpochRecord(Callback):
     ) -> None:
         """Advance the bar; foretell the time of an epoch once."""
         self._trained = time.monotonic() - self._began
+        self._seen += len(batch.labels) if batch.counted else 0
         self._advance(1, "")
         if self._foretell:
             self._tell_time(batch_idx + 1, int(trainer.num_training_batches))
@@ -64,6 +65,10 @@ class EpochRecord(Callback):
         """Replace the bar by that of the validation."""
         if not trainer.sanity_checking:
             self._open("  validation", sum(int(n) for n in trainer.num_val_batches))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """The figures of the validation are of this epoch."""
+        self._validated = not trainer.sanity_checking
 
     def on_validation_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Advance the bar."""
@@ -77,13 +82,14 @@ class EpochRecord(Callback):
         figures = {
             "train_loss": pl_module.train_loss.compute(),
             "learning_rate": pl_module.learning_rate,
-            "pictures_per_second": self._pictures / max(self._trained, 1e-9),
+            # The shares of all processes are equal but for the last step.
+            "pictures_per_second": self._seen * trainer.world_size / max(self._trained, 1e-9),
         }
         pl_module.log_dict(figures, sync_dist=False)
         measured = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if name.startswith("valid_") and isinstance(value, Tensor)
+            if self._validated and name.startswith("valid_") and isinstance(value, Tensor)
         }
         row = {"epoch": float(trainer.current_epoch + 1), **figures, **measured}
         self.rows.append(row)

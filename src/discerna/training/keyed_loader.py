@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -51,7 +50,8 @@ class TrainLoader:
         epoch = self.trainer.current_epoch
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         shares = self.plan.shares(self.seed, epoch, self.trainer.global_rank)[done:]
-        yield from _load(self.dataset, shares, epoch, self.workers)
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        yield from _load(self.dataset, shares, epoch, self.workers, on_gpu)
 
     # Their presence tells Lightning that a run can go on in mid-epoch; the position is in its counters.
     def state_dict(self) -> dict[str, Any]:
@@ -65,9 +65,9 @@ class TrainLoader:
 class ValidationLoader:
     """The validation pictures in order, shared out so that each counts once and all processes take equal steps."""
 
-    def __init__(
-        self, dataset: PictureDataset, batch_size: int, process: int, processes: int, workers: int
-    ) -> None:
+    def __init__(self, dataset: PictureDataset, batch_size: int, workers: int, trainer: Trainer) -> None:
+        process, processes = trainer.global_rank, trainer.world_size
+        self.on_gpu = trainer.strategy.root_device.type == "cuda"
         total = len(dataset)
         mine = list(range(process, total, processes))
         longest = -(-total // processes)
@@ -80,17 +80,19 @@ class ValidationLoader:
         return len(self.shares)
 
     def __iter__(self) -> Iterator[Work]:
-        yield from _load(self.dataset, self.shares, 0, self.workers)
+        yield from _load(self.dataset, self.shares, 0, self.workers, self.on_gpu)
 
 
-def _load(dataset: PictureDataset, shares: list[Share], epoch: int, workers: int) -> Iterator[Work]:
+def _load(
+    dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool
+) -> Iterator[Work]:
     batches = [[(epoch, i) for i in share.pictures or [0]] for share in shares]
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=batches,  # a list of lists is a sampler of batches
         num_workers=workers,
         collate_fn=collate,
-        pin_memory=workers > 0 and torch.cuda.is_available(),
+        pin_memory=workers > 0 and on_gpu,
     )
     for share, batch in zip(shares, loader, strict=True):
         if batch.errors:

@@ -36,7 +36,7 @@ def build_stopping(settings: TrainSettings) -> EarlyStopping | None:
         check_finite=own.check_finite,
         stopping_threshold=own.stopping_threshold,
         divergence_threshold=own.divergence_threshold,
-        check_on_train_epoch_end=own.check_on_train_epoch_end,
+        check_on_train_epoch_end=True if settings.monitor == "train_loss" else own.check_on_train_epoch_end,
         log_rank_zero_only=own.log_rank_zero_only,
     )
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import Tensor
 
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import DivergedError, OutOfMemoryError
-from discerna.machine import Machine
+from discerna.errors import DivergedError, OutOfMemoryError, OutputError, ProcessError, SettingsError
+from discerna.machine import Machine, is_out_of_memory
 from discerna.progress import Progress
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.training.classifier import Classifier
@@ -29,6 +30,7 @@ from discerna.training.data_module import PictureData
 from discerna.training.epoch_record import EpochRecord
 from discerna.training.extensions import build_callbacks, build_loggers
 from discerna.training.stopping import build_stopping, reason
+from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
 
@@ -59,12 +61,16 @@ def fit(
     """Train, and give back the weights of the best epoch."""
     if torch.get_num_threads() != machine.threads.value:
         torch.set_num_threads(machine.threads.value)
+    # The loss of an epoch's training is known only at its end, after the validation.
+    at_end = True if settings.monitor == "train_loss" else None
     best = ModelCheckpoint(
         dirpath=folder.checkpoints,
         filename="best",
         monitor=settings.monitor,
         mode=METRIC_MODES[settings.monitor],
         save_top_k=1,
+        save_weights_only=True,  # a user's callback may keep what could not be loaded again
+        save_on_train_epoch_end=at_end,
         enable_version_counter=False,
     )
     # ModelCheckpoint's own save_last writes only when an epoch is the best.
@@ -72,33 +78,36 @@ def fit(
     stopping = build_stopping(settings)
     foretell = settings.trainer.accelerator == "auto" and machine.device.value == "cpu"
     metrics_file = folder.metrics if settings.logger.metrics_file else None
-    record = EpochRecord(settings, metrics_file, progress, foretell, len(data.train))
+    record = EpochRecord(settings, metrics_file, progress, foretell)
     callbacks: list[Callback] = [record, best, last, *build_callbacks(settings.callbacks, folder.path)]
     if stopping is not None:
         callbacks.append(stopping)
     if machine.channels_last.value:
         classifier.network.to(memory_format=torch.channels_last)
-    with _quiet_lightning():
+    if settings.trainer.enable_model_summary:
+        callbacks.append(LoggedSummary())
+    with _quiet_lightning(), _clear_failures(settings):
         trainer = Trainer(
             **_arguments(settings, machine),
             callbacks=callbacks,
             logger=build_loggers(settings.logger.own, folder.path) or False,
             default_root_dir=folder.path,
         )
-        # Steps seed torch's generator; a program that calls us keeps its own stream of random numbers.
-        with _clear_failures(trainer, settings), torch.random.fork_rng(devices=[]):
+        # Steps seed torch's generators; a program that calls us keeps its own streams of random numbers.
+        gpus = [torch.cuda.current_device()] if machine.device.value == "cuda" else []
+        with _interruptible(trainer), torch.random.fork_rng(devices=gpus):
             trainer.fit(classifier, datamodule=data)
     stopped = reason(trainer, stopping, settings)
     if not trainer.is_global_zero:
         return FitOutcome(False, {}, 0, stopped, record.rows)
-    weights, epoch = _best_weights(best, last, classifier)
+    weights, epoch = _best_weights(best, trainer, classifier)
     return FitOutcome(True, weights, epoch, stopped, record.rows)
 
 
 def _arguments(settings: TrainSettings, machine: Machine) -> dict[str, Any]:
     own = settings.trainer
     passed = {name: getattr(own, name) for name in own.__dataclass_fields__ if name not in _OURS}
-    several = machine.processes.value > 1 or own.num_nodes > 1
+    several = machine.processes.value > 1
     return {
         **passed,
         "accelerator": machine.device.value,
@@ -113,7 +122,7 @@ def _arguments(settings: TrainSettings, machine: Machine) -> dict[str, Any]:
 
 
 def _best_weights(
-    best: ModelCheckpoint, last: ModelCheckpoint, classifier: Classifier
+    best: ModelCheckpoint, trainer: Trainer, classifier: Classifier
 ) -> tuple[dict[str, Tensor], int]:
     score = best.best_model_score
     if score is not None and not math.isfinite(float(score)):
@@ -122,10 +131,11 @@ def _best_weights(
             accepted="no model was written",
             remedy="use a smaller learning_rate",
         )
-    path = Path(best.best_model_path or last.best_model_path)
+    path = Path(best.best_model_path)
     if not path.is_file():  # no epoch was validated, as with max_steps below one epoch
         LOG.warning("no epoch was validated; the last weights are kept")
-        return {name: value.detach().cpu() for name, value in classifier.network.state_dict().items()}, 1
+        weights = {name: value.detach().cpu() for name, value in classifier.network.state_dict().items()}
+        return weights, max(1, trainer.current_epoch)
     # Never falls back to unpickling: the file is ours, but it may have been replaced.
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     prefix = "network."
@@ -137,60 +147,121 @@ def _best_weights(
     return weights, int(checkpoint["epoch"]) + 1
 
 
+class LoggedSummary(ModelSummary):
+    """Lightning's table of layers as a note; its own goes to the standard output."""
+
+    @staticmethod
+    def summarize(
+        summary_data: list[tuple[str, list[str]]],
+        total_parameters: int,
+        trainable_parameters: int,
+        model_size: float,
+        total_training_modes: dict[str, int],
+        total_flops: int,
+        **kwargs: Any,
+    ) -> None:
+        """Called by Lightning with the columns of the table."""
+        columns = [[title.strip(), *cells] for title, cells in summary_data]
+        LOG.info("%s", align(list(zip(*columns, strict=True)), indent="  "))
+        LOG.info("  %s parameters, %s of them learn", f"{total_parameters:,}", f"{trainable_parameters:,}")
+
+
 @contextmanager
-def _clear_failures(trainer: Trainer, settings: TrainSettings) -> Iterator[None]:
-    """Out of memory and Ctrl-C, told in our words."""
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt: Lightning turns it into exit(1) and leaves SIGINT ignored."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if main else None
     try:
         yield
     except SystemExit:
-        # Lightning turns Ctrl-C into exit(1) and leaves SIGINT ignored.
         if trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        pieces = settings.trainer.accumulate_grad_batches * 2
-        possible = settings.batch_size % pieces == 0
-        cut = f"trainer.accumulate_grad_batches={pieces} (same batch, in pieces), or " if possible else ""
-        raise OutOfMemoryError(
-            "out of memory",
-            where=f"batch_size={settings.batch_size}, {str(error).splitlines()[0][:120]}",
-            accepted="no model was written",
-            remedy=f"use {cut}batch_size={max(1, settings.batch_size // 2)}",
-        ) from None
     finally:
         if main and before is not None:
             signal.signal(signal.SIGINT, before)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    told = str(error)
-    return (
-        "can't allocate memory" in told
-        or "CUDA out of memory" in told
-        or "CUBLAS_STATUS_ALLOC_FAILED" in told
+@contextmanager
+def _clear_failures(settings: TrainSettings) -> Iterator[None]:
+    """What Lightning, torch and the system say of a user's mistake or an accident, in our words."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise _unfit(error) from None
+    except ValueError as error:
+        if "val_check_interval" not in str(error):
+            raise
+        raise _unfit(error) from None
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OutputError(
+            "the run folder cannot be written",
+            where=str(error.filename or settings.output),
+            accepted=str(error.strerror),
+            remedy="make room, or choose another output",
+        ) from None
+    except (MemoryError, RuntimeError) as error:
+        if "DataLoader worker" in str(error):
+            raise ProcessError(
+                "a process that reads pictures ended",
+                where=str(error).splitlines()[0],
+                accepted="the system may have killed it for memory",
+                remedy="use fewer loading.workers, or loading.workers=0",
+            ) from None
+        if "PytorchStreamWriter" in str(error):  # how torch says that the disk is full
+            raise OutputError(
+                "a checkpoint cannot be written", where=str(settings.output), remedy="make room on the disk"
+            ) from None
+        if not is_out_of_memory(error):
+            raise
+        raise _out_of_memory(error, settings) from None
+
+
+def _unfit(error: Exception) -> SettingsError:
+    told = " ".join(str(error).replace("`", "").split())
+    return SettingsError(
+        "a setting of the trainer does not fit",
+        where=told,
+        remedy="change it; discerna train --help tells what each accepts",
     )
+
+
+def _out_of_memory(error: Exception, settings: TrainSettings) -> OutOfMemoryError:
+    pieces = settings.trainer.accumulate_grad_batches * 2
+    cut = ""
+    if settings.batch_size % pieces == 0:
+        cut = f"trainer.accumulate_grad_batches={pieces} (same batch, in pieces), or "
+    told = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return OutOfMemoryError(
+        "out of memory",
+        where=f"batch_size={settings.batch_size}, {told}",
+        accepted="no model was written",
+        remedy=f"use {cut}batch_size={max(1, settings.batch_size // 2)}",
+    )
+
+
+_QUIET = ("lightning.pytorch", "lightning.fabric")
+_HEARD = ("lightning.pytorch.callbacks.early_stopping", "lightning.pytorch.profilers.profiler")
+"""What a setting asks for: early_stopping.verbose, trainer.profiler."""
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's notes about itself: discerna tells the same choices with their reasons."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # Each is about something that is so on purpose.
-        for text in _EXPECTED:
-            warnings.filterwarnings("ignore", message=text)
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    before = {name: logging.getLogger(name).level for name in (*_QUIET, *_HEARD)}
+    for name in before:
+        logging.getLogger(name).setLevel(logging.INFO if name in _HEARD else logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Each is about something that is so on purpose.
+            for text in _EXPECTED:
+                warnings.filterwarnings("ignore", message=text)
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 _EXPECTED = (
