@@ -202,7 +202,11 @@ def held_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    both = (signal.SIGINT, signal.SIGTERM)
+    heard = [
+        number for number in both if signal.getsignal(number) != signal.SIG_IGN
+    ]  # nohup ignores on purpose
+    before = {number: signal.signal(number, hold) for number in heard}
     try:
         yield
     finally:

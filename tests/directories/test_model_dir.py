@@ -703,3 +703,14 @@ for kind in ("fresh", "overwritten"):
         if kind == "overwritten":
             assert found == tried[: len(found)], "an output was gone for an instant"
             assert TRAINED in specs
+
+
+def test_a_model_directory_gets_no_other_directory_inside(tmp_path):
+    from discerna.directories.publishing import refuse_existing_output
+    from discerna.errors import OutputError
+
+    (tmp_path / "m").mkdir()
+    for name in ("manifest.json", "model.json"):
+        (tmp_path / "m" / name).write_text("{}")
+    with pytest.raises(OutputError, match="lies in a model directory"):
+        refuse_existing_output(tmp_path / "m" / "new", overwrite=False)

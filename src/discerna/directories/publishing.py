@@ -59,16 +59,16 @@ def refuse_existing_output(output: Path, overwrite: bool) -> None:
                 accepted="overwrite=true replaces a model directory or an empty one",
                 remedy="choose another output, or remove it yourself",
             )
-    for folder in output.parents:
-        if (folder / MANIFEST).is_file() and (folder / MODEL).is_file():
-            raise OutputError(
-                "the output lies in a model directory",
-                where=where,
-                accepted=f"{shown(str(folder))} must hold its own files only",
-                remedy="choose an output elsewhere",
-            )
     place, new = output.parent, [output.name]
     try:
+        for folder in output.parents:
+            if (folder / MANIFEST).is_file() and (folder / MODEL).is_file():
+                raise OutputError(
+                    "the output lies in a model directory",
+                    where=where,
+                    accepted=f"{shown(str(folder))} must hold its own files only",
+                    remedy="choose an output elsewhere",
+                )
         while not os.path.lexists(place):
             new.append(place.name)
             place = place.parent
