@@ -66,6 +66,16 @@ def test_cfg_shows_the_composition(capsys):
         (["score", "-m", "model=a,b", "data=c"], "a sweep needs train"),
         (["train"], "3 faults"),
         (["create", "network=resnet18"], "a setting is missing: output"),
+        (
+            ["train", "epochs=1,2"],
+            "several values for one run: epochs=1,2; a comma separates the jobs",
+        ),
+        (["train", "=3"], "a setting without a name: =3"),
+        (["train", "-m", "--cfg", "job"], "--cfg shows one composition"),
+        (
+            ["train", "-m", "learning_rate=interval(0,1)"],
+            "not a sweep of single jobs: learning_rate=interval(0,1)",
+        ),
     ],
 )
 def test_a_mistake_is_one_message_on_stderr(capsys, arguments, message):
@@ -135,6 +145,44 @@ def test_a_closed_pipe_is_no_traceback():
         f"{sys.executable} -m discerna train --help | head -1", shell=True, capture_output=True, text=True
     )
     assert process.stderr == ""
+
+
+HOLDING = """
+import os, signal, sys
+from discerna import console
+def work():
+    with console.held_signals():
+        os.kill(os.getpid(), int(sys.argv[1]))
+        print("imported", flush=True)
+    print("never", flush=True)
+sys.exit(console.guard(work))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_waits_for_an_import_and_is_not_lost(number, code):
+    done = subprocess.run([sys.executable, "-c", HOLDING, str(int(number))], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "imported\n")
+
+
+@pytest.mark.parametrize(
+    ("shell", "message"),
+    [
+        ("--help >/dev/full", "No space left on device"),
+        ("score model=m data=d >&-", "the standard output is closed"),
+        ("--version 2>&-", ""),
+    ],
+)
+def test_streams_that_are_full_or_closed(shell, message):
+    done = subprocess.run(f"{sys.executable} -m discerna {shell}", shell=True, capture_output=True, text=True)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == (1 if message else 0)
+
+
+def test_a_working_folder_that_is_gone(tmp_path):
+    script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m discerna env"
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and "cd to another" in done.stderr and "bug" not in done.stderr
 
 
 def test_bars_are_drawn_on_a_terminal_only(tmp_path):

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from discerna.errors import OutputError, SettingsError
+from discerna.errors import InvalidDatasetError, OutputError, SettingsError
 from discerna.overrides import PACKAGED
+from discerna.progress import SILENT
 from discerna.sweeps.expansion import expand
-from discerna.sweeps.multirun import plan
+from discerna.sweeps.multirun import plan, run
 
 BASE = ["model=tiny", "train_data=a", "valid_data=b"]
 
@@ -52,6 +53,15 @@ def test_an_existing_sweep_is_refused(tmp_path, monkeypatch):
     with pytest.raises(OutputError):
         plan([*BASE, "output=s", "epochs=1,2", "overwrite=true"], PACKAGED)
     assert (tmp_path / "s.sweep" / "mine.txt").exists()
+
+
+def test_what_is_wrong_for_all_jobs_is_told_before_anything_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old = tmp_path / "s.sweep" / "0"
+    old.mkdir(parents=True)
+    with pytest.raises(InvalidDatasetError, match="train_data"):
+        run([*BASE, "output=s", "epochs=1,2", "overwrite=true"], PACKAGED, SILENT)
+    assert old.exists()
 
 
 def test_a_sweep_goes_on_after_a_failure(discerna, pictures, tmp_path):

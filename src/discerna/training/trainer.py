@@ -247,12 +247,24 @@ _HEARD = ("lightning.pytorch.callbacks.early_stopping", "lightning.pytorch.profi
 """What a setting asks for: early_stopping.verbose, trainer.profiler."""
 
 
+class _Forward(logging.Handler):
+    """Hands a note of Lightning's to ours, so that it is shown and kept like them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by logging."""
+        LOG.log(record.levelno, "%s", record.getMessage())
+
+
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's notes about itself: discerna tells the same choices with their reasons."""
     before = {name: logging.getLogger(name).level for name in (*_QUIET, *_HEARD)}
     for name in before:
         logging.getLogger(name).setLevel(logging.INFO if name in _HEARD else logging.ERROR)
+    forward = _Forward()
+    for name in _HEARD:
+        logging.getLogger(name).addHandler(forward)
+        logging.getLogger(name).propagate = False
     try:
         with warnings.catch_warnings():
             # Each is about something that is so on purpose.
@@ -262,6 +274,9 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)
+        for name in _HEARD:
+            logging.getLogger(name).removeHandler(forward)
+            logging.getLogger(name).propagate = True
 
 
 _EXPECTED = (
