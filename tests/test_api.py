@@ -98,6 +98,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_inside_a_hydra_application(pictures, tmp_path):
     (tmp_path / "application.py").write_text(APPLICATION)
     done = subprocess.run(

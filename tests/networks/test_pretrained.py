@@ -110,6 +110,7 @@ def test_old_densenet_files(create: Create, tmp_path: Path):
     assert taken(weights, network, "classifier")
 
 
+@pytest.mark.slow
 def test_old_vision_transformer_files(create: Create, tmp_path: Path):
     torch.manual_seed(5)
     network = models.vit_b_32(weights=None, image_size=32)
