@@ -1,7 +1,7 @@
 """`python -m discerna.worker RUN/settings.json`: one training, started from its settings and not from argv.
 
-With `--processes N` this process is the agent: torch's own launcher starts N workers of the same line. On several
-machines the user's `torchrun` (or srun) starts it instead.
+With `--processes N` this process is the agent: torch's own launcher starts N workers of the same line. A user's own
+`torchrun` on this machine may start them instead; several machines are not in this version.
 """
 
 from __future__ import annotations
