@@ -205,18 +205,18 @@ def _channels_last(trainer: TrainerSettings, kind: str) -> Choice:
 
 
 def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
-    clipping = precision.endswith("-mixed") and trainer.gradient_clip_val is not None
+    clipping = precision == "16-mixed" and trainer.gradient_clip_val is not None
     if trainer.fused is True and clipping:
         raise MachineError(
             "a fused step leaves no moment to clip in",
             where=f"trainer.fused=true trainer.gradient_clip_val={trainer.gradient_clip_val}",
-            accepted=f"with precision {precision} it is one or the other",
+            accepted=f"with precision {precision}, whose gradients are scaled, it is one or the other",
             remedy="leave out trainer.fused",
         )
     if trainer.fused != "auto":
         return Choice(trainer.fused, "trainer.fused")
     if clipping:
-        return Choice(False, "clipping in mixed precision needs a step of its own")
+        return Choice(False, "clipping gradients that are scaled needs a step of its own")
     if kind == "mps":
         return Choice(False, "not tried on Apple's GPU")
     return Choice(True, "one kernel updates all weights")

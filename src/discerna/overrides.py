@@ -41,9 +41,7 @@ def prepare_overrides(
     groups = {
         name: choices
         for name, choices in available_groups(source).items()
-        if (name == "experiment" and verb == "train")
-        or name in hints(VERBS[verb].settings)
-        or source != PACKAGED
+        if name in hints(VERBS[verb].settings) or source != PACKAGED
     }
     for text in overrides:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from dataclasses import replace
@@ -9,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from discerna import machine as machines
 from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
@@ -18,18 +19,32 @@ from discerna.directories.run_result import RunResult
 from discerna.errors import SettingsError
 from discerna.machine import Choice, Machine
 from discerna.networks.architectures import find, import_user_modules
-from discerna.networks.assembly import check_tensors, create_untrained, has_batch_norm, network_for_labels
+from discerna.networks.assembly import (
+    check_tensors,
+    create_untrained,
+    has_batch_norm,
+    head_of,
+    network_for_labels,
+)
+from discerna.networks.input_sizes import changed, default_preprocessing
 from discerna.networks.registration import own_names
+from discerna.networks.skeletons import check_runs
 from discerna.progress import SILENT, Progress
+from discerna.recipes.auto import choose
+from discerna.recipes.facts import gather
+from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
 from discerna.results.evaluation import evaluate
 from discerna.results.predictor import Predictor
 from discerna.settings.build import plain
+from discerna.settings.recipe import Recipe
 from discerna.settings.secrets import masked
 from discerna.settings.train import TrainSettings
 from discerna.training.batch_plan import BatchPlan
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
-from discerna.training.trainer import FitOutcome, fit
+from discerna.training.rate_finder import USUAL
+from discerna.training.time_budget import TimeBudget
+from discerna.training.trainer import FitOutcome, find_rate, fit
 from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
@@ -42,19 +57,22 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     began = time.monotonic()
     assert settings.output is not None and settings.random_seed is not None
     import_user_modules(settings.networks.modules)
-    machine = machines.choose(settings.trainer, settings.loading, machines.processes(settings.trainer))
+    processes = machines.processes(settings.trainer)
     directory = _given_directory(settings)
     data = PictureData.open(settings)  # before weights are fetched or made, which may take long
     _check_monitor(settings, data)
+    settings, choices = _resolved(settings, data, directory)
+    machine = machines.choose(settings.trainer, settings.loading, processes)
     spec, weights = _starting_weights(settings, directory, progress)
     network, spec = network_for_labels(
         spec,
         weights,
         data.labels,
         random_seed=settings.random_seed,
-        image_size=settings.image_size,
+        image_size=_typed(settings.image_size),
         where=directory.where if directory else f"model={settings.model}",
     )
+    settings = with_preprocessing(settings, spec.preprocessing)
     machine = _layout_for_own(settings, spec, machine)
     plan = BatchPlan(
         pictures=len(data.train),
@@ -62,12 +80,35 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
         pieces=settings.trainer.accumulate_grad_batches,
         processes=machine.processes.value,
         smallest=2 if has_batch_norm(network) else 1,
+        balanced=data.train_labels() if settings.sampler == "balanced" else None,
     )
-    data.prepare(settings, spec.preprocessing, plan, machine.workers.value)
-    _tell_start(settings, data, spec, machine, plan)
-    classifier = Classifier(network, spec.preprocessing, len(data.labels), settings, machine)
+    head = head_of(spec)
+
+    def classifier_of(network: nn.Module, settings: TrainSettings) -> Classifier:
+        recipe = Recipe.of(settings)
+        data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
+        return Classifier(
+            network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget
+        )
+
+    _check_sizes(settings, spec)
+    _tell_start(settings, data, spec, machine, plan, choices)
+    budget = (
+        None
+        if settings.max_minutes is None
+        else TimeBudget(settings.max_minutes, began, len(data.valid))
+    )
+    if settings.learning_rate == "find":
+        trial = classifier_of(copy.deepcopy(network), replace(settings, learning_rate=USUAL))
+        found = find_rate(trial, data, settings, machine)
+        settings = replace(settings, learning_rate=found.value)
+        choices["learning_rate"] = found
+        LOG.info("learning_rate %g: %s", found.value, found.reason)
+    classifier = classifier_of(network, settings)
     outcome = fit(classifier, data, settings, machine, folder, progress)
-    figures = _publish(settings, data, spec, machine, outcome, progress) if outcome.is_first_process else {}
+    figures = (
+        _publish(settings, data, spec, machine, choices, outcome, progress) if outcome.is_first_process else {}
+    )
     result = RunResult(
         output=settings.output,
         run=folder.path,
@@ -82,6 +123,43 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
         LOG.info("%s; best epoch %d", outcome.stopped, outcome.best_epoch)
         result.write(folder.result)
     return result
+
+
+def _resolved(
+    settings: TrainSettings, data: PictureData, directory: ModelDirectory | None
+) -> tuple[TrainSettings, dict[str, Choice]]:
+    """The settings without `auto`, and what was chosen for it."""
+    if directory is None:
+        architecture = find(settings.model, "model")
+        own_size, fixed = default_preprocessing(architecture).size, architecture.size_argument is not None
+        facts = gather(settings, data.train, None, own_size, fixed)
+    else:
+        spec = directory.spec
+        facts = gather(settings, data.train, spec, spec.preprocessing.size, True)
+    return resolve(settings, choose(facts, settings))
+
+
+def _check_sizes(settings: TrainSettings, spec: ModelSpec) -> None:
+    """Refuse a first picture size that the network cannot take."""
+    start, full = settings.start_size, spec.preprocessing.size
+    if not isinstance(start, int) or start == full:
+        return
+    if start > full:
+        raise SettingsError(
+            "the pictures would shrink",
+            where=f"start_size={start}",
+            accepted=f"less than image_size={full}",
+            remedy="use a smaller start_size, or null",
+        )
+    architecture = find(spec.network)
+    if architecture.size_argument:
+        raise SettingsError(
+            "the network is made for one picture size",
+            where=f"start_size={start}",
+            accepted=f"{spec.network} takes {full} only",
+            remedy="use start_size=null",
+        )
+    check_runs(architecture, spec.arguments, start)
 
 
 def _check_monitor(settings: TrainSettings, data: PictureData) -> None:
@@ -117,25 +195,42 @@ def _starting_weights(
     assert settings.random_seed is not None
     if directory is not None:
         check_tensors(directory)
-        return directory.spec, directory.load_weights()
+        preprocessing = changed(
+            directory.spec.preprocessing,
+            fit=_typed(settings.fit),
+            interpolation=_typed(settings.interpolation),
+            mean=_typed(settings.mean),
+            std=_typed(settings.std),
+        )
+        return replace(directory.spec, preprocessing=preprocessing), directory.load_weights()
     return create_untrained(
         settings.model,
         pretrained=settings.pretrained,
         arguments=settings.arguments,
         random_seed=settings.random_seed,
-        image_size=settings.image_size,
-        fit=None,
+        image_size=_typed(settings.image_size),
+        fit=_typed(settings.fit),
         resize=None,
-        interpolation=None,
-        mean=None,
-        std=None,
+        interpolation=_typed(settings.interpolation),
+        mean=_typed(settings.mean),
+        std=_typed(settings.std),
         setting="model",
         progress=progress,
     )
 
 
+def _typed(value: Any) -> Any:
+    """What the user typed; None where he left `auto`, which is then the model's own."""
+    return None if value == AUTO else value
+
+
 def _tell_start(
-    settings: TrainSettings, data: PictureData, spec: ModelSpec, machine: Machine, plan: BatchPlan
+    settings: TrainSettings,
+    data: PictureData,
+    spec: ModelSpec,
+    machine: Machine,
+    plan: BatchPlan,
+    choices: dict[str, Choice],
 ) -> None:
     LOG.info(
         "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
@@ -147,7 +242,9 @@ def _tell_start(
         settings.random_seed,
     )
     size = spec.preprocessing
-    rows = [("picture size", str(size.size), f"{size.fit}, from the model"), *machine.lines()]
+    rows = [] if "image_size" in choices else [("image_size", str(size.size), f"{size.fit}, the model's own")]
+    rows += [(name, _shown(choice.value), choice.reason) for name, choice in choices.items()]
+    rows += machine.lines()
     LOG.info("%s", align(rows, indent="  "))
     if plan.processes > 1:
         LOG.info(
@@ -157,17 +254,22 @@ def _tell_start(
         )
 
 
+def _shown(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _publish(
     settings: TrainSettings,
     data: PictureData,
     spec: ModelSpec,
     machine: Machine,
+    choices: dict[str, Choice],
     outcome: FitOutcome,
     progress: Progress,
 ) -> dict[str, float]:
     """Write the model directory, and measure it as `discerna evaluate` would: these figures count."""
     assert settings.output is not None
-    record = _training_record(settings, data, machine, outcome)
+    record = _training_record(settings, data, machine, choices, outcome)
     write_model_directory(
         settings.output, spec, outcome.weights, training=record, overwrite=settings.overwrite
     )
@@ -179,11 +281,16 @@ def _publish(
 
 
 def _training_record(
-    settings: TrainSettings, data: PictureData, machine: Machine, outcome: FitOutcome
+    settings: TrainSettings,
+    data: PictureData,
+    machine: Machine,
+    choices: dict[str, Choice],
+    outcome: FitOutcome,
 ) -> dict[str, Any]:
     """training.json: enough to repeat the run, nothing about who ran it and where."""
     return {
         "settings": _recorded(settings),
+        "recipe": {name: {"value": choice.value, "reason": choice.reason} for name, choice in choices.items()},
         "machine": machine.as_json(),
         "best_epoch": outcome.best_epoch,
         "stopped": outcome.stopped,

@@ -32,22 +32,35 @@ _TURNS = {
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-def decode(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
+def decode(source: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None) -> Image.Image:
     """The picture as RGB: turned by its EXIF orientation, first frame, transparency on white, 8 bits.
+
+    With `at_least`, a JPEG may come smaller than it is, by a whole factor, but with no side below that many
+    pixels: much faster where a small view is all that is needed.
 
     Whatever is wrong with the file, the error is UnreadablePictureError with a short code as its reason:
     empty, not_an_image, truncated (cut short or damaged), unsupported_mode, too_large, unreadable.
     """
     _silence_pillow()
     if not isinstance(source, str | os.PathLike):
-        return _decode(source, shown(str(getattr(source, "name", "picture"))))
+        return _decode(source, shown(str(getattr(source, "name", "picture"))), at_least)
     where = shown(os.fspath(source))
     try:
         file = open(source, "rb")  # noqa: SIM115 - closed by the with below, which must not catch its errors
     except OSError as error:
         raise _refused("unreadable", where, error.strerror or error) from None
     with file:
-        return _decode(file, where)
+        return _decode(file, where, at_least)
+
+
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Width and height as the file's header has them, nothing decoded; None where it has none."""
+    _silence_pillow()
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size if min(image.size) > 0 else None
+    except Exception:  # on damaged bytes Pillow's plugins raise anything
+        return None
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -68,7 +81,7 @@ def _upright(source: Image.Image, image: Image.Image, where: str) -> Image.Image
     return picture if turn is None else picture.transpose(turn)
 
 
-def _decode(file: BinaryIO, where: str) -> Image.Image:
+def _decode(file: BinaryIO, where: str, at_least: int | None) -> Image.Image:
     head = b""
     try:
         head = file.read(16)
@@ -79,6 +92,8 @@ def _decode(file: BinaryIO, where: str) -> Image.Image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise _refused("too_large", where, f"{width}x{height}, at most {MAX_PIXELS} pixels are decoded")
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))
         image.load()
         return _upright(image, image, where)
     except UnreadablePictureError:

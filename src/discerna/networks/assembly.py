@@ -125,6 +125,11 @@ def network_for_labels(
     return network, replace(spec, state="trained", labels=list(labels), preprocessing=preprocessing)
 
 
+def head_of(spec: ModelSpec) -> frozenset[str]:
+    """The names of the tensors that follow the number of labels."""
+    return head_names(find(spec.network), spec.arguments)
+
+
 def check_tensors(directory: ModelDirectory) -> None:
     """Compare the tensors of a directory with the network it names, before any is loaded."""
     spec = directory.spec

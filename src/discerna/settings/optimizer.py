@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from discerna.errors import SettingsError
-from discerna.settings.ranges import AtLeast, Below
+from discerna.settings.ranges import AtLeast, Below, Between
+
+Decay = Literal["auto"] | Annotated[float, AtLeast(0)]
+Factor = Literal["auto"] | Annotated[float, Between(0, 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoOptimizerSettings:
+    """The recipe chooses; what is given here is kept."""
+
+    name: Literal["auto"]
+    weight_decay: Decay
+    body_rate: Factor
+    layer_decay: Factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +29,10 @@ class SgdSettings:
     name: Literal["sgd"]
     momentum: Annotated[float, Below(0, 1)]
     nesterov: bool
-    weight_decay: Annotated[float, AtLeast(0)]
+    weight_decay: Decay
     decay_norm_and_bias: bool
+    body_rate: Factor
+    layer_decay: Factor
 
     def __post_init__(self) -> None:
         if self.nesterov and self.momentum == 0:
@@ -37,8 +52,10 @@ class AdamWSettings:
     beta1: Annotated[float, Below(0, 1)]
     beta2: Annotated[float, Below(0, 1)]
     eps: Annotated[float, AtLeast(0)]
-    weight_decay: Annotated[float, AtLeast(0)]
+    weight_decay: Decay
     decay_norm_and_bias: bool
+    body_rate: Factor
+    layer_decay: Factor
 
 
-OptimizerSettings = SgdSettings | AdamWSettings
+OptimizerSettings = AutoOptimizerSettings | SgdSettings | AdamWSettings

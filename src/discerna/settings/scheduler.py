@@ -5,22 +5,66 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from discerna.settings.ranges import AtLeast, Below
+from discerna.settings.ranges import AtLeast, Below, Between
+
+Warmup = Annotated[float, Below(0, 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoSchedulerSettings:
+    """The recipe chooses; what is given here is kept."""
+
+    name: Literal["auto"]
+    warmup: Literal["auto"] | Warmup
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantSettings:
-    """The learning rate as typed, throughout."""
+    """The learning rate as typed, after the warmup."""
 
     name: Literal["constant"]
+    warmup: Warmup
 
 
 @dataclass(frozen=True, kw_only=True)
 class CosineSettings:
-    """Linear warmup, then half a cosine down to 0, moved at every step."""
+    """Linear warmup, then half a cosine, moved at every step."""
 
     name: Literal["cosine"]
+    warmup: Warmup
+    end: Annotated[float, Between(0, 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneCycleSettings:
+    """Half a cosine up, half a cosine down, and the momentum the other way round, moved at every step."""
+
+    name: Literal["one_cycle"]
     warmup: Annotated[float, Below(0, 1)]
+    start: Annotated[float, Between(0, 1)]
+    end: Annotated[float, Between(0, 1)]
+    momentum: list[Annotated[float, Below(0, 1)]] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolynomialSettings:
+    """Linear warmup, then a power of the steps that are left; power 1 is a straight line."""
+
+    name: Literal["polynomial"]
+    warmup: Warmup
+    power: Annotated[float, AtLeast(0)]
+    end: Annotated[float, Between(0, 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlateauSettings:
+    """Linear warmup, then constant, lowered whenever `monitor` has not improved for some validations."""
+
+    name: Literal["plateau"]
+    warmup: Warmup
+    factor: Annotated[float, Below(0, 1)]
+    wait: Annotated[int, AtLeast(1)]
+    end: Annotated[float, Between(0, 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,4 +78,12 @@ class AzurePolynomialSettings:
     warmup_start: Annotated[float, AtLeast(0)]
 
 
-SchedulerSettings = ConstantSettings | CosineSettings | AzurePolynomialSettings
+SchedulerSettings = (
+    AutoSchedulerSettings
+    | ConstantSettings
+    | CosineSettings
+    | OneCycleSettings
+    | PolynomialSettings
+    | PlateauSettings
+    | AzurePolynomialSettings
+)

@@ -14,11 +14,16 @@ from discerna.settings.loading import LoadingSettings
 from discerna.settings.logger import LoggerSettings
 from discerna.settings.networks import NetworksSettings
 from discerna.settings.optimizer import OptimizerSettings
-from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, ModelReference
+from discerna.settings.preprocessing import Fit, Interpolation
+from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Below, ModelReference
 from discerna.settings.scheduler import AzurePolynomialSettings, SchedulerSettings
 from discerna.settings.trainer import TrainerSettings
 
 Metric = Literal["train_loss", "valid_loss", "valid_accuracy", "valid_top5"]
+
+Auto = Literal["auto"]
+LabelWeights = Literal["none", "balanced", "sqrt"]
+Sampler = Literal["shuffle", "balanced"]
 
 METRIC_MODES = {"train_loss": "min", "valid_loss": "min", "valid_accuracy": "max", "valid_top5": "max"}
 """Which way is better: the one source for early stopping, checkpoints and reports."""
@@ -34,14 +39,26 @@ class TrainSettings:
     output: Path | None
     epochs: Annotated[int, AtLeast(1)]
     batch_size: Annotated[int, AtLeast(1)]
-    learning_rate: Annotated[float, AtLeast(SMALLEST_DOUBLE)]
+    learning_rate: Annotated[float, AtLeast(SMALLEST_DOUBLE)] | Literal["find"]
     random_seed: int | None
     patience: Annotated[int, AtLeast(1)]
     monitor: Metric
-    image_size: Annotated[int, AtLeast(1)] | None
+    max_minutes: Annotated[float, AtLeast(0.1)] | None
     pretrained: bool | str
     arguments: dict[str, Any]
     overwrite: bool
+    image_size: Auto | Annotated[int, AtLeast(1)]
+    fit: Auto | Fit
+    interpolation: Auto | Interpolation
+    mean: Auto | list[float]
+    std: Auto | list[float]
+    start_size: Auto | Annotated[int, AtLeast(1)] | None
+    label_smoothing: Auto | Annotated[float, Below(0, 1)]
+    label_weights: Auto | LabelWeights
+    sampler: Auto | Sampler
+    freeze_epochs: Auto | Annotated[int, AtLeast(0)]
+    ema: Auto | Annotated[float, Below(0, 1)]
+    recipe: str
     augmentation: AugmentationSettings
     optimizer: OptimizerSettings
     scheduler: SchedulerSettings
@@ -66,6 +83,13 @@ class TrainSettings:
                 where="pretrained" if self.pretrained is not False else "arguments",
                 accepted="a model directory has its weights and arguments already",
                 remedy="give them to discerna create, or pass a network's name as model",
+            )
+        if self.label_weights in ("balanced", "sqrt") and self.sampler == "balanced":
+            raise SettingsError(
+                "labels would be balanced twice",
+                where=f"label_weights={self.label_weights} sampler=balanced",
+                accepted="weights count pictures of rare labels more, the sampler draws them more often",
+                remedy="leave out one of the two",
             )
         pieces = self.trainer.accumulate_grad_batches
         if self.batch_size % pieces:

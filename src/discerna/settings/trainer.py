@@ -45,7 +45,7 @@ class TrainerSettings:
     fused: Literal["auto"] | bool
     threads: Literal["auto"] | Count
     accumulate_grad_batches: Count
-    gradient_clip_val: Annotated[float, AtLeast(0)] | None
+    gradient_clip_val: Literal["auto"] | Annotated[float, AtLeast(0)] | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
     sync_batchnorm: bool
     deterministic: bool | Literal["warn"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from discerna.errors import SettingsError
@@ -14,6 +15,7 @@ class Share:
     """What one process takes of one piece of an optimizer step."""
 
     pictures: list[int]
+    """Positions among the pictures; a picture's second turn in an epoch is its position plus their number."""
     step_size: int
     """How many pictures the whole step has, over all pieces and processes."""
 
@@ -22,7 +24,7 @@ class Share:
 class BatchPlan:
     """The epoch's pictures cut into steps of `batch_size`, each step into `pieces`, each piece among `processes`.
 
-    Every picture is used once an epoch. With batch normalisation (`smallest=2`) a last piece too small to give each
+    Every picture is used once an epoch, unless labels are `balanced`. With batch normalisation (`smallest=2`) a last piece too small to give each
     process 2 pictures joins the piece before it; otherwise a process may have no share of the last piece.
     """
 
@@ -31,6 +33,8 @@ class BatchPlan:
     pieces: int = 1
     processes: int = 1
     smallest: int = 1
+    balanced: Sequence[int] | None = None
+    """The label of each picture, where each label is to be drawn equally often."""
 
     def __post_init__(self) -> None:
         needed = self.smallest * self.processes * self.pieces
@@ -71,9 +75,26 @@ class BatchPlan:
 
     def order(self, seed: int, epoch: int) -> list[int]:
         """The pictures of an epoch, shuffled: a function of seed and epoch alone."""
-        positions = list(range(self.pictures))
-        random.Random(mix("shuffle", seed, epoch)).shuffle(positions)
+        draw = random.Random(mix("shuffle", seed, epoch))
+        positions = list(range(self.pictures)) if self.balanced is None else self._balanced(draw)
+        draw.shuffle(positions)
         return positions
+
+    def _balanced(self, draw: random.Random) -> list[int]:
+        """As many positions as there are pictures, of each label equally many; rare labels take turns again."""
+        assert self.balanced is not None
+        of_label: dict[int, list[int]] = {}
+        for position, label in enumerate(self.balanced):
+            of_label.setdefault(label, []).append(position)
+        labels = list(of_label.values())
+        draw.shuffle(labels)  # which label has one more where they do not come out even
+        chosen = []
+        for number, own in enumerate(labels):
+            wanted = (self.pictures + number) // len(labels)
+            turns, rest = divmod(wanted, len(own))
+            chosen += [p + turn * self.pictures for turn in range(turns) for p in own]
+            chosen += [p + turns * self.pictures for p in draw.sample(own, rest)]
+        return chosen
 
     def shares(self, seed: int, epoch: int, process: int) -> list[Share]:
         """What `process` takes in this epoch, piece by piece; a share may be empty."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -18,31 +19,58 @@ from discerna.machine import Machine
 from discerna.metrics import LossMean, ValidationFigures
 from discerna.networks.assembly import logits
 from discerna.settings.preprocessing import Preprocessing
-from discerna.settings.train import TrainSettings
+from discerna.settings.recipe import Recipe
+from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.training.averaging import MovingAverage
 from discerna.training.keyed_loader import Work
-from discerna.training.optimization import build_optimizer, build_schedule
+from discerna.training.loss import PictureLoss
+from discerna.training.mixing import Mixing
+from discerna.training.optimization import build_optimizer
+from discerna.training.schedules import build_schedule
+from discerna.training.time_budget import TimeBudget
 
 
 class Classifier(LightningModule):
     """Trains a network to tell labels apart."""
 
     def __init__(
-        self, network: nn.Module, spec: Preprocessing, labels: int, settings: TrainSettings, machine: Machine
+        self,
+        network: nn.Module,
+        spec: Preprocessing,
+        counts: Mapping[str, int],
+        head: Collection[str],
+        settings: TrainSettings,
+        recipe: Recipe,
+        machine: Machine,
+        budget: TimeBudget | None = None,
     ) -> None:
+        """`counts`: the training pictures of each label; `head`: the names of the head's weights."""
         super().__init__()
         self.network = network
         self.spec = spec
+        self.head = frozenset(head)
         self.settings = settings
+        self.recipe = recipe
         self.machine = machine
+        self.budget = budget
+        self.mixing = Mixing(recipe.augmentation, len(counts))
+        self.loss = PictureLoss(counts, recipe.label_weights, recipe.label_smoothing)
         self.train_loss = LossMean()
-        self.validation = ValidationFigures(labels)
-        self.learning_rate = settings.learning_rate
+        self.validation = ValidationFigures(len(counts))
+        self.learning_rate = recipe.learning_rate
         """The rate of the last step that was taken."""
+        self.last_loss: Tensor
+        """The mean loss of this process's share of the last step."""
+        self.on_trial = False
+        """Whether only rates are tried out: without a schedule, and a loss that explodes is no fault."""
         self._diverged: Tensor | None = None
 
     def forward(self, pictures: Tensor) -> Any:
         """What the network answers to uint8 pictures."""
-        ready = normalise(pictures, self.spec).to(next(self.network.parameters()).dtype)
+        return self._answers(normalise(pictures, self.spec))
+
+    def _answers(self, ready: Tensor) -> Any:
+        ready = ready.to(next(self.network.parameters()).dtype)
         if self.machine.channels_last.value:
             ready = ready.to(memory_format=torch.channels_last)
         return self.network(ready)
@@ -61,19 +89,23 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Work, batch_idx: int) -> Tensor:
         """The loss of this process's share of a step, scaled so that each picture of the step weighs the same."""
-        main, auxiliary = logits(self(batch.pictures))
-        losses = cross_entropy(main.float(), batch.labels, reduction="none")
+        mixed, targets = self.mixing(normalise(batch.pictures, self.spec), batch.labels)
+        main, auxiliary = logits(self._answers(mixed))
+        losses = self.loss(main, targets)
+        self.last_loss = losses.detach().mean()
         self._watch(losses.detach())
         if batch.counted:
             self.train_loss.update(losses.detach())
         for weight, output in auxiliary:
-            losses = losses + weight * cross_entropy(output.float(), batch.labels, reduction="none")
+            losses = losses + weight * self.loss(output, targets)
         # Lightning divides by the pieces, DDP by the processes; both are undone, then the step's size divides.
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size / batch.step_size
         return losses.sum() * (scale if batch.counted else 0.0)
 
     def _watch(self, losses: Tensor) -> None:
         """Note a loss that is not finite; asking a GPU at each step would make it wait."""
+        if self.on_trial:
+            return
         bad = ~torch.isfinite(losses).all()
         self._diverged = bad if self._diverged is None else self._diverged | bad
         if self.device.type == "cpu" or self.trainer.global_step % 50 == 0:
@@ -86,7 +118,7 @@ class Classifier(LightningModule):
                 "the loss became NaN or infinite",
                 where=f"epoch {self.current_epoch + 1}, step {self.trainer.global_step + 1}",
                 accepted="no model was written",
-                remedy=f"use a learning_rate below {self.settings.learning_rate:g}"
+                remedy=f"use a learning_rate below {self.recipe.learning_rate:g}"
                 " or trainer.gradient_clip_val=1.0",
             )
 
@@ -112,11 +144,44 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Called by Lightning."""
-        rate, epochs = self.settings.learning_rate, self.settings.epochs
+        recipe = self.recipe
         optimizer = build_optimizer(
-            self.settings.optimizer, self.network, rate, fused=bool(self.machine.fused.value)
+            recipe.optimizer,
+            self.network,
+            recipe.learning_rate,
+            fused=bool(self.machine.fused.value),
+            head=self.head,
         )
+        if self.on_trial:
+            return optimizer
         steps = self.trainer.estimated_stepping_batches
-        total = int(steps) if math.isfinite(steps) else 1
-        schedule = build_schedule(self.settings.scheduler, optimizer, rate, epochs, total)
-        return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
+        schedule = build_schedule(
+            recipe.scheduler,
+            optimizer,
+            rate=recipe.learning_rate,
+            epochs=self.settings.epochs,
+            steps=int(steps) if math.isfinite(steps) else 1,
+            mode=METRIC_MODES[self.settings.monitor],
+            budget=self.budget,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Called by Lightning, which refuses to clip for a fused optimizer, also where no scaler is at work."""
+        if gradient_clip_val is None or self.trainer.scaler is not None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.network.parameters(), gradient_clip_val)
+        elif gradient_clip_val > 0:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Called by Lightning; it does not ask callbacks about a checkpoint of weights alone."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, MovingAverage) and "callbacks" not in checkpoint:
+                checkpoint["state_dict"] = callback.averaged()

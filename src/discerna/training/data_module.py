@@ -10,8 +10,10 @@ from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.label_check import check_labels, label_positions
 from discerna.images.loading import PictureDataset
 from discerna.settings.preprocessing import Preprocessing
+from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
 from discerna.training.batch_plan import BatchPlan
+from discerna.training.growing import growing
 from discerna.training.keyed_loader import TrainLoader, ValidationLoader
 
 LOG = logging.getLogger("discerna")
@@ -34,19 +36,29 @@ class PictureData(LightningDataModule):
         valid = ImageDirectory.open(settings.valid_data, setting="valid_data")
         return cls(train, valid)
 
-    def prepare(self, settings: TrainSettings, spec: Preprocessing, plan: BatchPlan, workers: int) -> None:
+    def counts(self) -> dict[str, int]:
+        """The training pictures of each label."""
+        return self.train.counts()
+
+    def train_labels(self) -> list[int]:
+        """The label of each training picture, by position in `labels`."""
+        return [self.train.label_index(i) for i in range(len(self.train))]
+
+    def prepare(
+        self, settings: TrainSettings, recipe: Recipe, spec: Preprocessing, plan: BatchPlan, workers: int
+    ) -> None:
         """Fix how pictures are read, before the trainer asks for loaders."""
         assert settings.random_seed is not None
         self._plan = plan
         self._workers = workers
         self._seed = settings.random_seed
-        augmentation = settings.augmentation
         self._train_set = PictureDataset(
             self.train,
             spec,
             label_positions(self.train, self.labels, setting="train_data", allow_missing=False),
-            augmentation,
+            recipe.augmentation,
             self._seed,
+            growing(recipe.start_size, spec.size, settings.epochs),
         )
         self._valid_set = PictureDataset(
             self.valid,

@@ -1,23 +1,27 @@
-"""Optimizers and schedules, built from settings."""
+"""Optimizers, built from settings."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
-from discerna.settings.optimizer import OptimizerSettings, SgdSettings
-from discerna.settings.scheduler import AzurePolynomialSettings, CosineSettings, SchedulerSettings
+from discerna.settings.optimizer import AdamWSettings, SgdSettings
 
 
-def build_optimizer(settings: OptimizerSettings, network: nn.Module, rate: float, fused: bool) -> Optimizer:
-    """The optimizer of the settings over all weights of the network that learn."""
-    groups = _groups(network, settings.weight_decay, settings.decay_norm_and_bias)
+def build_optimizer(
+    settings: SgdSettings | AdamWSettings,
+    network: nn.Module,
+    rate: float,
+    *,
+    fused: bool,
+    head: Collection[str] = (),
+) -> Optimizer:
+    """The optimizer over all weights of the network; `head` names those that learn at the full rate."""
+    groups = _groups(network, settings, rate, head)
     if isinstance(settings, SgdSettings):
         return torch.optim.SGD(
             groups, lr=rate, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
@@ -27,52 +31,46 @@ def build_optimizer(settings: OptimizerSettings, network: nn.Module, rate: float
     )
 
 
-def _groups(network: nn.Module, decay: float, everything: bool) -> list[dict[str, Any]]:
-    """Weights that decay, and biases and normalisation weights that do not (they are vectors)."""
-    learning = [p for p in network.parameters() if p.requires_grad]
-    if everything or decay == 0:
-        return [{"params": learning, "weight_decay": decay}]
-    matrices = [p for p in learning if p.ndim > 1]
-    vectors = [p for p in learning if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+def _groups(
+    network: nn.Module, settings: SgdSettings | AdamWSettings, rate: float, head: Collection[str]
+) -> list[dict[str, Any]]:
+    """Weights that learn at one rate and decay alike; those of the full rate first.
+
+    Biases and normalisation weights, which are vectors, do not decay unless asked.
+    """
+    assert not isinstance(settings.weight_decay, str)
+    factors = rate_factors(network, settings, head)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decays = settings.decay_norm_and_bias or parameter.ndim > 1
+        key = (factors[name], settings.weight_decay if decays else 0.0)
+        groups.setdefault(key, []).append(parameter)
+    return [
+        {"params": groups[key], "lr": rate * key[0], "weight_decay": key[1]}
+        for key in sorted(groups, reverse=True)
+    ]
 
 
-def build_schedule(
-    settings: SchedulerSettings, optimizer: Optimizer, rate: float, epochs: int, steps: int
-) -> dict[str, Any] | None:
-    """Lightning's description of the schedule, or None for a constant rate."""
-    if isinstance(settings, CosineSettings):
-        return {"scheduler": LambdaLR(optimizer, cosine(settings.warmup, steps)), "interval": "step"}
-    if isinstance(settings, AzurePolynomialSettings):
-        return {
-            "scheduler": LambdaLR(optimizer, azure_polynomial(settings, rate, epochs)),
-            "interval": "epoch",
-        }
-    return None
+def rate_factors(
+    network: nn.Module, settings: SgdSettings | AdamWSettings, head: Collection[str]
+) -> dict[str, float]:
+    """The share of the learning rate for each weight: 1 in the head, less with the distance from it."""
+    assert not isinstance(settings.body_rate, str) and not isinstance(settings.layer_decay, str)
+    names = [name for name, _ in network.named_parameters()]
+    layers = list(dict.fromkeys(layer_of(name) for name in names if name not in head))
+    far = {layer: len(layers) - 1 - position for position, layer in enumerate(layers)}
+    return {
+        name: 1.0 if name in head else settings.body_rate * settings.layer_decay ** far[layer_of(name)]
+        for name in names
+    }
 
 
-def cosine(warmup: float, steps: int) -> Callable[[int], float]:
-    """Factor of the learning rate at a step: up a line, down half a cosine, 0 after the last."""
-    rising = round(warmup * steps)
-
-    def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / (rising + 1)
-        share = (step - rising) / max(1, steps - rising)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-    return factor
-
-
-def azure_polynomial(settings: AzurePolynomialSettings, rate: float, epochs: int) -> Callable[[int], float]:
-    """Factor of the learning rate in an epoch, as the original computed it."""
-    warmup = settings.warmup_epochs
-
-    def factor(epoch: int) -> float:
-        if epoch < warmup:
-            return (settings.warmup_start + (rate - settings.warmup_start) * epoch / warmup) / rate
-        share = 1 - min(1.0, (epoch - warmup) / max(1, epochs - warmup))
-        return float((settings.end + (rate - settings.end) * share**settings.power) / rate)
-
-    return factor
+def layer_of(name: str) -> str:
+    """The layer that a weight belongs to: its name up to the first part that ends with a digit."""
+    parts = name.split(".")[:-1]
+    for position, part in enumerate(parts):
+        if part[-1].isdigit():
+            return ".".join(parts[: position + 1])
+    return ".".join(parts[:2])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from discerna.settings.early_stopping import EarlyStoppingSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.training.time_budget import TimeBudget
 
 
 class ConsecutiveStopping(EarlyStopping):
@@ -41,9 +42,13 @@ def build_stopping(settings: TrainSettings) -> EarlyStopping | None:
     )
 
 
-def reason(trainer: Trainer, stopping: EarlyStopping | None, settings: TrainSettings) -> str:
+def reason(
+    trainer: Trainer, stopping: EarlyStopping | None, settings: TrainSettings, budget: TimeBudget | None = None
+) -> str:
     """Why training ended, in words."""
     monitor = settings.monitor
+    if budget is not None and budget.ended:
+        return f"stopped by max_minutes={settings.max_minutes:g}"
     if stopping is not None and stopping.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
         own = settings.early_stopping
         assert isinstance(own, EarlyStoppingSettings)

@@ -22,13 +22,19 @@ from torch import Tensor
 
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import DivergedError, OutOfMemoryError, OutputError, ProcessError, SettingsError
-from discerna.machine import Machine, is_out_of_memory
+from discerna.machine import Choice, Machine, is_out_of_memory
 from discerna.progress import Progress
+from discerna.settings.recipe import Recipe
+from discerna.settings.scheduler import PlateauSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.training.averaging import MovingAverage
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.epoch_record import EpochRecord
 from discerna.training.extensions import build_callbacks, build_loggers
+from discerna.training.freezing import BodyFreezing
+from discerna.training.rate_finder import STEPS, RateSweep, suggestion
+from discerna.training.schedules import PlateauWatch
 from discerna.training.stopping import build_stopping, reason
 from discerna.wording import align
 
@@ -62,6 +68,7 @@ def fit(
     if torch.get_num_threads() != machine.threads.value:
         torch.set_num_threads(machine.threads.value)
     # The loss of an epoch's training is known only at its end, after the validation.
+    recipe = classifier.recipe
     at_end = True if settings.monitor == "train_loss" else None
     best = ModelCheckpoint(
         dirpath=folder.checkpoints,
@@ -82,29 +89,69 @@ def fit(
     callbacks: list[Callback] = [record, best, last, *build_callbacks(settings.callbacks, folder.path)]
     if stopping is not None:
         callbacks.append(stopping)
+    if isinstance(recipe.scheduler, PlateauSettings):
+        callbacks.append(PlateauWatch(settings.monitor))
+    if recipe.freeze_epochs:
+        callbacks.append(BodyFreezing(recipe.freeze_epochs, classifier.head))
+    if recipe.ema:
+        callbacks.append(MovingAverage(recipe.ema))
+    if classifier.budget is not None:
+        callbacks.append(classifier.budget)
     if machine.channels_last.value:
         classifier.network.to(memory_format=torch.channels_last)
     if settings.trainer.enable_model_summary:
         callbacks.append(LoggedSummary())
     with _quiet_lightning(), _clear_failures(settings):
         trainer = Trainer(
-            **_arguments(settings, machine),
+            **_arguments(settings, recipe, machine),
             callbacks=callbacks,
             logger=build_loggers(settings.logger.own, folder.path) or False,
             default_root_dir=folder.path,
         )
-        # Steps seed torch's generators; a program that calls us keeps its own streams of random numbers.
-        gpus = [torch.cuda.current_device()] if machine.device.value == "cuda" else []
-        with _interruptible(trainer), torch.random.fork_rng(devices=gpus):
+        with _interruptible(trainer), _own_randomness(machine):
             trainer.fit(classifier, datamodule=data)
-    stopped = reason(trainer, stopping, settings)
+    stopped = reason(trainer, stopping, settings, classifier.budget)
     if not trainer.is_global_zero:
         return FitOutcome(False, {}, 0, stopped, record.rows)
     weights, epoch = _best_weights(best, trainer, classifier)
     return FitOutcome(True, weights, epoch, stopped, record.rows)
 
 
-def _arguments(settings: TrainSettings, machine: Machine) -> dict[str, Any]:
+def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings, machine: Machine) -> Choice:
+    """The learning rate that a trial suggests; what `classifier` learns in it is of no use."""
+    classifier.on_trial = True
+    sweep = RateSweep()
+    limits = {
+        "max_epochs": -1,
+        "max_steps": STEPS,
+        "min_epochs": None,
+        "min_steps": None,
+        "max_time": None,
+        "accumulate_grad_batches": settings.trainer.accumulate_grad_batches,
+        "limit_val_batches": 0,
+        "num_sanity_val_steps": 0,
+        "val_check_interval": None,
+        "profiler": None,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+    }
+    with _quiet_lightning(), _clear_failures(settings):
+        arguments = {**_arguments(settings, classifier.recipe, machine), **limits}
+        trainer = Trainer(**arguments, callbacks=[sweep], logger=False)
+        with _interruptible(trainer), _own_randomness(machine):
+            trainer.fit(classifier, datamodule=data)
+    return suggestion(sweep.rates, sweep.losses)
+
+
+@contextmanager
+def _own_randomness(machine: Machine) -> Iterator[None]:
+    """Steps seed torch's generators; a program that calls us keeps its own streams of random numbers."""
+    gpus = [torch.cuda.current_device()] if machine.device.value == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        yield
+
+
+def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dict[str, Any]:
     own = settings.trainer
     passed = {name: getattr(own, name) for name in own.__dataclass_fields__ if name not in _OURS}
     several = machine.processes.value > 1
@@ -112,7 +159,8 @@ def _arguments(settings: TrainSettings, machine: Machine) -> dict[str, Any]:
         **passed,
         "accelerator": machine.device.value,
         "devices": own.devices if isinstance(own.devices, list) else machine.processes.value,
-        "strategy": "ddp" if several else "auto",
+        # A frozen body has no gradients to exchange, which DDP would wait for.
+        "strategy": ("ddp_find_unused_parameters_true" if recipe.freeze_epochs else "ddp") if several else "auto",
         "precision": machine.precision.value,
         "max_epochs": settings.epochs,
         "enable_progress_bar": False,

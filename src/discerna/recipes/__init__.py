@@ -1,0 +1,1 @@
+"""What `auto` stands for in a training: looks at the data and the network, and says why."""

@@ -1,0 +1,95 @@
+"""What is chosen where the user left `auto`: each choice a value with its reason.
+
+The measurements behind each are in docs/recipes.md; `scripts/bench recipes` repeats them.
+"""
+
+from __future__ import annotations
+
+from discerna.machine import Choice
+from discerna.recipes.facts import Facts
+from discerna.settings.train import TrainSettings
+
+SMALL = 96
+"""Pictures whose short side is below this are small: the usual 224 pixels would only blow them up."""
+SMALLEST_SIZE = 64
+STEP = 32
+"""Most networks halve the sides five times."""
+
+LONG = 1.5
+"""From this ratio of the sides, the middle square shows too little of a picture."""
+
+FIXED = 0.1
+"""From this agreement of what mirroring changes, left and right (or up and down) matter."""
+
+RARE = 2.0
+"""From this ratio of the most frequent to the rarest label, labels are worth weighting."""
+
+
+def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
+    """A choice for every setting that may be `auto`, by its dotted name."""
+    return {
+        **(_view(facts) if facts.by_name else {}),
+        "start_size": Choice(None, "one size throughout"),
+        "augmentation": _augmentation(facts),
+        "augmentation.crop_scale": Choice([0.35, 1.0], "as augmentation=light"),
+        "augmentation.flip": _flip(facts.look.mirror, 0.5, "left and right"),
+        "augmentation.vertical_flip": _vertical_flip(facts),
+        "augmentation.jitter": Choice(0.2, "as augmentation=light"),
+        "augmentation.trivial": Choice(False, "as augmentation=light"),
+        "augmentation.erasing": Choice(0.0, "as augmentation=light"),
+        "augmentation.mixup": Choice(0.0, "as augmentation=light"),
+        "augmentation.cutmix": Choice(0.0, "as augmentation=light"),
+        "optimizer": Choice("adamw", "it learns fast at the usual rates"),
+        "optimizer.weight_decay": Choice(0.01, "as optimizer=adamw"),
+        "optimizer.body_rate": _body_rate(facts),
+        "optimizer.layer_decay": Choice(1.0, "all layers of the body learn alike"),
+        "scheduler": Choice("cosine", "the rate falls to 0 at the last step"),
+        "scheduler.warmup": Choice(0.1, "as scheduler=cosine"),
+        "trainer.gradient_clip_val": Choice(None, "not needed"),
+        "label_smoothing": Choice(0.0, "probabilities stay honest"),
+        "label_weights": _label_weights(facts, settings),
+        "sampler": Choice("shuffle", "each picture once an epoch"),
+        "freeze_epochs": Choice(0, "all layers learn from the start"),
+        "ema": Choice(0.0, "the weights themselves"),
+    }
+
+
+def _view(facts: Facts) -> dict[str, Choice]:
+    """Size and fit, where the network's own would not do."""
+    chosen = {}
+    side, aspect = facts.look.short_side, facts.look.aspect
+    if 0 < side < SMALL and not (facts.fixed_size or facts.pretrained):
+        size = min(facts.own_size, max(SMALLEST_SIZE, -(-side // STEP) * STEP))
+        chosen["image_size"] = Choice(size, f"the pictures are small: {side} pixels")
+    if aspect > LONG:
+        reason = f"some pictures are {aspect:.1f} times as long as wide: a crop would lose their ends"
+        chosen["fit"] = Choice("pad", reason)
+    return chosen
+
+
+def _augmentation(facts: Facts) -> Choice:
+    return Choice("light", f"{facts.epochs} epochs")
+
+
+def _flip(fixed: float | None, probability: float, what: str) -> Choice:
+    if fixed is None:
+        return Choice(0.0, f"too few pictures to tell whether {what} matter")
+    if fixed >= FIXED:
+        return Choice(0.0, f"{what} matter in these pictures ({fixed:.2f})")
+    return Choice(probability, f"{what} are arbitrary in these pictures ({fixed:.2f})")
+
+
+def _vertical_flip(facts: Facts) -> Choice:
+    return _flip(facts.look.upside, 0.5, "up and down")
+
+
+def _body_rate(facts: Facts) -> Choice:
+    if facts.pretrained:
+        return Choice(0.1, "the weights have learned already; the new head has to catch up")
+    return Choice(1.0, "all layers begin from nothing")
+
+
+def _label_weights(facts: Facts, settings: TrainSettings) -> Choice:
+    if settings.sampler == "balanced":
+        return Choice("none", "the sampler balances the labels")
+    return Choice("none", "each picture counts the same")

@@ -1,0 +1,74 @@
+"""What a recipe looks at before it chooses: the pictures, the network, the time there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.model_dir import ModelSpec
+from discerna.recipes.pictures import Look, look
+from discerna.settings.train import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that the choices depend on."""
+
+    counts: Mapping[str, int]
+    """Training pictures of each label."""
+    look: Look
+    epochs: int
+    batch_size: int
+    pretrained: bool
+    """Whether the weights to begin with have learned something."""
+    by_name: bool
+    """Whether the model is a network's name, whose picture size nobody has chosen yet."""
+    own_size: int
+    """The network's own picture size."""
+    fixed_size: bool
+    """Whether the network is made for one picture size."""
+
+    @property
+    def pictures(self) -> int:
+        """All training pictures."""
+        return sum(self.counts.values())
+
+    @property
+    def per_label(self) -> float:
+        """Training pictures of a label, on average."""
+        return self.pictures / len(self.counts)
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many pictures the most frequent label has as the rarest."""
+        return max(self.counts.values()) / min(self.counts.values())
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.epochs * -(-self.pictures // self.batch_size)
+
+
+def gather(
+    settings: TrainSettings,
+    train: ImageDirectory,
+    spec: ModelSpec | None,
+    own_size: int,
+    fixed_size: bool,
+) -> Facts:
+    """The facts of a training; `spec` is that of a model directory, None for a network's name."""
+    if spec is None:
+        pretrained = settings.pretrained is not False
+    else:
+        pretrained = spec.state == "trained" or spec.weights_from is not None
+    return Facts(
+        counts=train.counts(),
+        look=look(train),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        pretrained=pretrained,
+        by_name=spec is None,
+        own_size=own_size,
+        fixed_size=fixed_size,
+    )

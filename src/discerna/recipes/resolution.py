@@ -1,0 +1,53 @@
+"""Settings with `auto` in them -> settings without, and what was chosen for each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from discerna.machine import Choice
+from discerna.recipes.presets import preset
+from discerna.settings.build import build, plain
+from discerna.settings.preprocessing import Preprocessing
+from discerna.settings.train import TrainSettings
+
+AUTO = "auto"
+
+GROUPS = ("augmentation", "optimizer", "scheduler")
+"""Groups of which the recipe chooses a file."""
+
+_PREPROCESSING = {"image_size": "size", "fit": "fit", "interpolation": "interpolation", "mean": "mean", "std": "std"}
+
+
+def resolve(
+    settings: TrainSettings, chosen: Mapping[str, Choice]
+) -> tuple[TrainSettings, dict[str, Choice]]:
+    """The settings with `chosen` wherever the user left `auto`, and those of the choices that were needed."""
+    values = plain(settings)
+    used: dict[str, Choice] = {}
+
+    def choice(key: str) -> Any:
+        used[key] = chosen[key]
+        return chosen[key].value
+
+    for group in GROUPS:
+        typed = values[group]
+        if typed["name"] == AUTO:
+            name = choice(group)
+            kept = {key: value for key, value in typed.items() if value != AUTO}
+            typed = {**preset(group, name), **kept}
+        values[group] = {
+            key: choice(f"{group}.{key}") if value == AUTO else value for key, value in typed.items()
+        }
+    for key in chosen:
+        group, _, leaf = key.rpartition(".")
+        holder = values[group] if group else values
+        if holder.get(leaf) == AUTO:
+            holder[leaf] = choice(key)
+    return build(TrainSettings, values), used
+
+
+def with_preprocessing(settings: TrainSettings, spec: Preprocessing) -> TrainSettings:
+    """The settings with the preprocessing that the model has come to."""
+    own = {key: getattr(spec, name) for key, name in _PREPROCESSING.items()}
+    return build(TrainSettings, {**plain(settings), **own})

@@ -1,0 +1,66 @@
+"""`learning_rate=find`: some steps at a rising rate on a copy of the network tell which rate suits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from discerna.machine import Choice
+
+LOWEST, HIGHEST = 1e-6, 1.0
+STEPS = 100
+USUAL = 0.001
+"""What is used where no rate makes the loss fall."""
+
+_MEMORY = 0.9
+_EXPLODED = 4.0
+
+
+class RateSweep(Callback):
+    """Raises the rate at each step and notes the loss, until it explodes.
+
+    Lightning's own finder sets one rate for all layers, and suggests where the loss falls steepest per unit of rate,
+    which is always near the lowest rates.
+    """
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        """Smoothed."""
+        self._shares: list[float] = []
+        self._sum = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Remember by how much the layers' rates differ."""
+        rates = [float(group["lr"]) for group in trainer.optimizers[0].param_groups]
+        self._shares = [rate / max(rates) for rate in rates]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Set the rate of the step."""
+        rate = LOWEST * (HIGHEST / LOWEST) ** (len(self.rates) / (STEPS - 1))
+        for group, share in zip(trainer.optimizers[0].param_groups, self._shares, strict=True):
+            group["lr"] = rate * share
+        self.rates.append(rate)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the loss, the same on all processes."""
+        value = float(trainer.strategy.reduce(pl_module.last_loss, reduce_op="mean"))
+        self._sum = _MEMORY * self._sum + (1 - _MEMORY) * value
+        self.losses.append(self._sum / (1 - _MEMORY ** len(self.rates)))
+        exploded = not self.losses[-1] <= _EXPLODED * min(self.losses)
+        if exploded or len(self.rates) >= STEPS:
+            trainer.should_stop = True
+
+
+def suggestion(rates: Sequence[float], losses: Sequence[float]) -> Choice:
+    """A tenth of the rate at which the loss was lowest: still falling fast, far from exploding."""
+    finite = [(loss, rate) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
+    lowest, rate = min(finite, default=(math.inf, 0.0))
+    if not finite or lowest > 0.98 * losses[0]:
+        return Choice(USUAL, "no rate made the loss fall; this is the usual one")
+    return Choice(float(f"{rate / 10:.1e}"), f"a tenth of {rate:.1e}, at which the loss was lowest in a trial")
