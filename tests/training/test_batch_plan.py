@@ -85,3 +85,19 @@ def test_impossible_plans_are_refused(arguments, message):
     with pytest.raises(SettingsError) as caught:
         BatchPlan(**arguments)
     assert message in str(caught.value)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 3))
+def test_balanced_labels_are_drawn_equally_often(labels, epoch):
+    plan = BatchPlan(pictures=len(labels), batch_size=4, balanced=labels)
+    order = plan.order(1, epoch)
+    drawn = [labels[position % len(labels)] for position in order]
+    counts = {label: drawn.count(label) for label in set(labels)}
+    assert len(order) == len(labels)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert len(set(order)) == len(order), "a picture's second turn has a position of its own"
+    for label, wanted in counts.items():  # none a third time before all had their second
+        turns = [p for p in order if labels[p % len(labels)] == label]
+        each = [sum(1 for p in turns if p % len(labels) == own) for own, la in enumerate(labels) if la == label]
+        assert max(each) - min(each) <= 1 and sum(each) == wanted
+    assert order == plan.order(1, epoch)

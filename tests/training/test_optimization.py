@@ -1,19 +1,28 @@
-"""Optimizers and schedules do what their settings say."""
+"""Optimizers do what their settings say."""
 
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from discerna.settings.optimizer import AdamWSettings, SgdSettings
-from discerna.settings.scheduler import AzurePolynomialSettings, ConstantSettings, CosineSettings
-from discerna.training.optimization import azure_polynomial, build_optimizer, build_schedule, cosine
+from discerna.training.optimization import build_optimizer, layer_of, rate_factors
 
-SGD = SgdSettings(name="sgd", momentum=0.9, nesterov=True, weight_decay=1e-4, decay_norm_and_bias=False)
+
+def sgd(**changed) -> SgdSettings:
+    values = {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-4, "decay_norm_and_bias": False}
+    return SgdSettings(name="sgd", **{**values, "body_rate": 1.0, "layer_decay": 1.0, **changed})
+
+
 ADAMW = AdamWSettings(
-    name="adamw", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.1, decay_norm_and_bias=True
-)
-AZURE = AzurePolynomialSettings(
-    name="azure_polynomial", power=2.0, end=1e-7, warmup_epochs=0, warmup_start=1e-4
+    name="adamw",
+    beta1=0.8,
+    beta2=0.9,
+    eps=1e-6,
+    weight_decay=0.1,
+    decay_norm_and_bias=True,
+    body_rate=1.0,
+    layer_decay=1.0,
 )
 
 
@@ -22,7 +31,7 @@ def network() -> nn.Module:
 
 
 def test_vectors_do_not_decay_unless_asked():
-    groups = build_optimizer(SGD, network(), 0.5, fused=False).param_groups
+    groups = build_optimizer(sgd(), network(), 0.5, fused=False).param_groups
     assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(2, 1e-4), (4, 0.0)]
     assert {(g["lr"], g["momentum"], g["nesterov"]) for g in groups} == {(0.5, 0.9, True)}
     groups = build_optimizer(ADAMW, network(), 0.5, fused=True).param_groups
@@ -34,7 +43,7 @@ def test_vectors_do_not_decay_unless_asked():
 def test_frozen_weights_are_left_out():
     frozen = network()
     frozen[0].requires_grad_(False)
-    groups = build_optimizer(SGD, frozen, 0.1, fused=False).param_groups
+    groups = build_optimizer(sgd(), frozen, 0.1, fused=False).param_groups
     assert sum(len(g["params"]) for g in groups) == 4
 
 
@@ -43,41 +52,40 @@ def test_one_sgd_step_is_the_formula(fused):
     weight = nn.Parameter(torch.tensor([[2.0]]))
     holder = nn.Module()
     holder.w = weight
-    plain = SgdSettings(name="sgd", momentum=0.9, nesterov=True, weight_decay=0.5, decay_norm_and_bias=False)
-    optimizer = build_optimizer(plain, holder, 0.1, fused=fused)
+    optimizer = build_optimizer(sgd(weight_decay=0.5), holder, 0.1, fused=fused)
     (weight * 3).sum().backward()
     optimizer.step()
     gradient = 3 + 0.5 * 2
     assert weight.item() == pytest.approx(2 - 0.1 * (gradient + 0.9 * gradient))
 
 
-def test_the_originals_rates():
-    factor = azure_polynomial(AZURE, 1e-3, 6)
-    rates = [1e-3 * factor(epoch) for epoch in range(6)]
-    assert rates == pytest.approx([1e-3, 6.94e-4, 4.45e-4, 2.5e-4, 1.1e-4, 2.8e-5], rel=0.02)
+def test_the_body_learns_at_its_own_rate():
+    made = network()
+    head = {"3.weight", "3.bias"}
+    groups = build_optimizer(sgd(body_rate=0.1, weight_decay=0.0), made, 0.5, fused=False, head=head).param_groups
+    assert [(g["lr"], len(g["params"])) for g in groups] == [(0.5, 2), (pytest.approx(0.05), 4)]
+    assert groups[0]["params"][0] is made[3].weight
 
 
-def test_the_originals_warmup_counts_epochs():
-    settings = AzurePolynomialSettings(
-        name="azure_polynomial", power=2.0, end=0.0, warmup_epochs=2, warmup_start=1e-4
-    )
-    factor = azure_polynomial(settings, 1e-3, 6)
-    assert [1e-3 * factor(epoch) for epoch in range(4)] == pytest.approx([1e-4, 5.5e-4, 1e-3, 1e-3 * 0.75**2])
+def test_layers_further_from_the_head_learn_less():
+    made = models.resnet18(num_classes=3)
+    factors = rate_factors(made, sgd(body_rate=0.5, layer_decay=0.1), {"fc.weight", "fc.bias"})
+    assert factors["fc.weight"] == 1.0
+    assert factors["layer4.1.conv2.weight"] == factors["layer4.0.conv1.weight"] == 0.5
+    assert factors["layer3.0.conv1.weight"] == pytest.approx(0.05)
+    assert factors["conv1.weight"] == pytest.approx(0.5 * 0.1**5)  # layer4 3 2 1, bn1, conv1
 
 
-def test_cosine_warms_up_and_ends_near_zero():
-    factor = cosine(0.1, 100)
-    assert factor(0) == pytest.approx(1 / 11)
-    assert factor(10) == 1.0
-    assert factor(55) == pytest.approx(0.5)
-    assert factor(99) < 0.001 and factor(100) == 0.0 and factor(1000) == 0.0
-    assert [factor(n) for n in range(10)] == sorted(factor(n) for n in range(10))
-
-
-def test_schedules_as_lightning_wants_them():
-    optimizer = build_optimizer(SGD, network(), 0.1, fused=False)
-    assert build_schedule(ConstantSettings(name="constant"), optimizer, 0.1, 5, 50) is None
-    assert (
-        build_schedule(CosineSettings(name="cosine", warmup=0.0), optimizer, 0.1, 5, 50)["interval"] == "step"
-    )
-    assert build_schedule(AZURE, optimizer, 0.1, 5, 50)["interval"] == "epoch"
+@pytest.mark.parametrize(
+    ("weight", "layer"),
+    [
+        ("layer1.0.conv1.weight", "layer1"),
+        ("features.denseblock2.denselayer3.norm1.weight", "features.denseblock2"),
+        ("features.4.0.block.1.weight", "features.4"),
+        ("encoder.layers.encoder_layer_11.ln_1.weight", "encoder.layers.encoder_layer_11"),
+        ("class_token", ""),
+        ("conv_proj.weight", "conv_proj"),
+    ],
+)
+def test_a_layer_ends_at_the_first_number(weight, layer):
+    assert layer_of(weight) == layer

@@ -55,13 +55,13 @@ PACKAGES = ("discerna", "torch", "torchvision", "lightning", "torchmetrics", "pi
 def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
     """Train to the best epoch, write the model directory, measure it by the exact path."""
     began = time.monotonic()
-    assert settings.output is not None and settings.random_seed is not None
     import_user_modules(settings.networks.modules)
     processes = machines.processes(settings.trainer)
     directory = _given_directory(settings)
     data = PictureData.open(settings)  # before weights are fetched or made, which may take long
     _check_monitor(settings, data)
     settings, choices = _resolved(settings, data, directory)
+    assert settings.random_seed is not None
     machine = machines.choose(settings.trainer, settings.loading, processes)
     spec, weights = _starting_weights(settings, directory, progress)
     network, spec = network_for_labels(
@@ -87,16 +87,12 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     def classifier_of(network: nn.Module, settings: TrainSettings) -> Classifier:
         recipe = Recipe.of(settings)
         data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
-        return Classifier(
-            network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget
-        )
+        return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
 
     _check_sizes(settings, spec)
     _tell_start(settings, data, spec, machine, plan, choices)
     budget = (
-        None
-        if settings.max_minutes is None
-        else TimeBudget(settings.max_minutes, began, len(data.valid))
+        None if settings.max_minutes is None else TimeBudget(settings.max_minutes, began, len(data.valid))
     )
     if settings.learning_rate == "find":
         trial = classifier_of(copy.deepcopy(network), replace(settings, learning_rate=USUAL))
@@ -107,8 +103,11 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     classifier = classifier_of(network, settings)
     outcome = fit(classifier, data, settings, machine, folder, progress)
     figures = (
-        _publish(settings, data, spec, machine, choices, outcome, progress) if outcome.is_first_process else {}
+        _publish(settings, data, spec, machine, choices, outcome, progress)
+        if outcome.is_first_process
+        else {}
     )
+    assert settings.output is not None
     result = RunResult(
         output=settings.output,
         run=folder.path,
@@ -290,7 +289,9 @@ def _training_record(
     """training.json: enough to repeat the run, nothing about who ran it and where."""
     return {
         "settings": _recorded(settings),
-        "recipe": {name: {"value": choice.value, "reason": choice.reason} for name, choice in choices.items()},
+        "recipe": {
+            name: {"value": choice.value, "reason": choice.reason} for name, choice in choices.items()
+        },
         "machine": machine.as_json(),
         "best_epoch": outcome.best_epoch,
         "stopped": outcome.stopped,

@@ -120,7 +120,8 @@ def _brightness(pictures: Array) -> Array:
     """Each picture as a row of mean 0 and length 1."""
     rows = pictures.reshape(len(pictures), -1)
     rows = rows - rows.mean(1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    scaled: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return scaled
 
 
 def _slant(pictures: Array) -> Array:
@@ -129,4 +130,5 @@ def _slant(pictures: Array) -> Array:
     cells = (len(pictures), CELLS, SIDE // CELLS, CELLS, SIDE // CELLS)
     leaning = (down * across).reshape(cells).sum((2, 4)).reshape(len(pictures), -1)
     strength = (down**2 + across**2).sum((1, 2))[:, None]
-    return leaning / np.maximum(strength, 1e-9)
+    shares: Array = leaning / np.maximum(strength, 1e-9)
+    return shares

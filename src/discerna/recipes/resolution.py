@@ -16,12 +16,16 @@ AUTO = "auto"
 GROUPS = ("augmentation", "optimizer", "scheduler")
 """Groups of which the recipe chooses a file."""
 
-_PREPROCESSING = {"image_size": "size", "fit": "fit", "interpolation": "interpolation", "mean": "mean", "std": "std"}
+_PREPROCESSING = {
+    "image_size": "size",
+    "fit": "fit",
+    "interpolation": "interpolation",
+    "mean": "mean",
+    "std": "std",
+}
 
 
-def resolve(
-    settings: TrainSettings, chosen: Mapping[str, Choice]
-) -> tuple[TrainSettings, dict[str, Choice]]:
+def resolve(settings: TrainSettings, chosen: Mapping[str, Choice]) -> tuple[TrainSettings, dict[str, Choice]]:
     """The settings with `chosen` wherever the user left `auto`, and those of the choices that were needed."""
     values = plain(settings)
     used: dict[str, Choice] = {}

@@ -24,8 +24,9 @@ class Share:
 class BatchPlan:
     """The epoch's pictures cut into steps of `batch_size`, each step into `pieces`, each piece among `processes`.
 
-    Every picture is used once an epoch, unless labels are `balanced`. With batch normalisation (`smallest=2`) a last piece too small to give each
-    process 2 pictures joins the piece before it; otherwise a process may have no share of the last piece.
+    Every picture is used once an epoch, unless labels are `balanced`. With batch normalisation (`smallest=2`) a last
+    piece too small to give each process 2 pictures joins the piece before it; otherwise a process may have no share of
+    the last piece.
     """
 
     pictures: int

@@ -100,7 +100,8 @@ class Classifier(LightningModule):
             losses = losses + weight * self.loss(output, targets)
         # Lightning divides by the pieces, DDP by the processes; both are undone, then the step's size divides.
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size / batch.step_size
-        return losses.sum() * (scale if batch.counted else 0.0)
+        total: Tensor = losses.sum() * (scale if batch.counted else 0.0)
+        return total
 
     def _watch(self, losses: Tensor) -> None:
         """Note a loss that is not finite; asking a GPU at each step would make it wait."""

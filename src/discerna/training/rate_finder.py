@@ -63,4 +63,6 @@ def suggestion(rates: Sequence[float], losses: Sequence[float]) -> Choice:
     lowest, rate = min(finite, default=(math.inf, 0.0))
     if not finite or lowest > 0.98 * losses[0]:
         return Choice(USUAL, "no rate made the loss fall; this is the usual one")
-    return Choice(float(f"{rate / 10:.1e}"), f"a tenth of {rate:.1e}, at which the loss was lowest in a trial")
+    return Choice(
+        float(f"{rate / 10:.1e}"), f"a tenth of {rate:.1e}, at which the loss was lowest in a trial"
+    )

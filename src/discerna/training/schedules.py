@@ -125,6 +125,7 @@ class Plateau:
         self.scale = 1.0
 
     def __call__(self, step: float) -> float:
+        """The factor at a step."""
         return self.scale * min(1.0, (step + 1) / (self.rising + 1))
 
     def observe(self, figure: float) -> None:

@@ -43,7 +43,10 @@ def build_stopping(settings: TrainSettings) -> EarlyStopping | None:
 
 
 def reason(
-    trainer: Trainer, stopping: EarlyStopping | None, settings: TrainSettings, budget: TimeBudget | None = None
+    trainer: Trainer,
+    stopping: EarlyStopping | None,
+    settings: TrainSettings,
+    budget: TimeBudget | None = None,
 ) -> str:
     """Why training ended, in words."""
     monitor = settings.monitor

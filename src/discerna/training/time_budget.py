@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-
 from lightning.pytorch import Callback, Trainer
 
 
@@ -41,5 +40,3 @@ class TimeBudget(Callback):
         if self.share >= 1 and not self.ended:
             self.ended = True
             trainer.should_stop = True
-
-

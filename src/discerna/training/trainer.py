@@ -160,7 +160,9 @@ def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dic
         "accelerator": machine.device.value,
         "devices": own.devices if isinstance(own.devices, list) else machine.processes.value,
         # A frozen body has no gradients to exchange, which DDP would wait for.
-        "strategy": ("ddp_find_unused_parameters_true" if recipe.freeze_epochs else "ddp") if several else "auto",
+        "strategy": ("ddp_find_unused_parameters_true" if recipe.freeze_epochs else "ddp")
+        if several
+        else "auto",
         "precision": machine.precision.value,
         "max_epochs": settings.epochs,
         "enable_progress_bar": False,
