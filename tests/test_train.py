@@ -175,7 +175,7 @@ def test_the_original_recipe(train):
     rates = [float(row["learning_rate"]) for row in rows(result.run)]
     assert rates == pytest.approx([1e-3 * (1 - e / 4) ** 2 for e in range(4)], rel=1e-2)
     settings = json.loads((result.run / "settings.json").read_text())["settings"]
-    assert settings["augmentation"] == {"name": "none"} and settings["optimizer"]["nesterov"] is True
+    assert settings["augmentation"]["name"] == "none" and settings["optimizer"]["nesterov"] is True
 
 
 def test_without_output_a_dated_run_is_made(train, tmp_path):

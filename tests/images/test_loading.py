@@ -11,9 +11,20 @@ from discerna.errors import UnreadablePictureError
 from discerna.images.decode import decode
 from discerna.images.loading import Batch, PictureDataset, collate
 from discerna.images.preprocessing import fit_picture
-from discerna.settings.augmentation import LightAugmentationSettings
+from discerna.images.tensors import to_tensor
+from discerna.settings.augmentation import AugmentationSettings
 
-LIGHT = LightAugmentationSettings(name="light", crop_scale=[0.35, 1.0], flip=0.5, jitter=0.2)
+STRONG = AugmentationSettings(
+    name="strong",
+    crop_scale=[0.35, 1.0],
+    flip=0.5,
+    vertical_flip=0.5,
+    jitter=0.2,
+    trivial=True,
+    erasing=0.5,
+    mixup=0.0,
+    cutmix=0.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +45,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def dataset(root, spec):
-    return PictureDataset(ImageDirectory.open(root), spec(), [5, 2], LIGHT, seed=1)
+    return PictureDataset(ImageDirectory.open(root), spec(), [5, 2], STRONG, seed=1)
 
 
 def test_sample(dataset, root, spec):
@@ -66,7 +77,7 @@ def test_augmentation_follows_seed_epoch_and_picture(root, spec):
     index = ImageDirectory.open(root)
 
     def view(seed, epoch, i):
-        return PictureDataset(index, spec(), [0, 1], LIGHT, seed)[epoch, i].picture.numpy().tobytes()
+        return PictureDataset(index, spec(), [0, 1], STRONG, seed)[epoch, i].picture.numpy().tobytes()
 
     assert view(1, 0, 0) == view(1, 0, 0)
     assert len({view(seed, epoch, 0) for seed in (1, -(10**40)) for epoch in (0, 1, 2)}) == 6
@@ -76,8 +87,30 @@ def test_augmentation_differs_between_equal_pictures(root, spec, tmp_path):
     for name in ("a/1.png", "a/2.png", "b/1.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((root / "cat" / "0.png").read_bytes())
-    dataset = PictureDataset(ImageDirectory.open(tmp_path), spec(), [0, 1], LIGHT, 1)
+    dataset = PictureDataset(ImageDirectory.open(tmp_path), spec(), [0, 1], STRONG, 1)
     assert len({dataset[0, i].picture.numpy().tobytes() for i in range(3)}) == 3
+
+
+def test_places_go_round(dataset):
+    first, again = dataset[0, 6], dataset[0, 14]
+    assert (again.index, again.label) == (6, 2)
+    assert not torch.equal(first.picture, again.picture)
+    assert torch.equal(again.picture, dataset[0, 14].picture)
+    assert dataset[0, 3 + 5 * 8].error.reason == "not_an_image"
+    dataset.augmentation = None
+    assert torch.equal(dataset[0, 6].picture, dataset[0, 14].picture)
+
+
+def test_each_epoch_has_its_size(root, spec):
+    index = ImageDirectory.open(root)
+    sizes = {0: 16, 1: 24, 2: 32}
+    for augmentation in (STRONG, None):
+        full = PictureDataset(index, spec(), [0, 1], augmentation, 1)
+        growing = PictureDataset(index, spec(), [0, 1], augmentation, 1, size_of_epoch=sizes.__getitem__)
+        assert [growing[epoch, 0].picture.shape for epoch in sizes] == [(3, n, n) for n in sizes.values()]
+        assert torch.equal(growing[2, 0].picture, full[2, 0].picture)
+    fitted = fit_picture(decode(index.path(0)), spec(size=16, resize=18))
+    assert torch.equal(growing[0, 0].picture, to_tensor(fitted))
 
 
 def test_collate(dataset):

@@ -1,23 +1,36 @@
 import random
 from dataclasses import replace
-from random import Random
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance
+from PIL import Image
+from torchvision.transforms import v2
 
 from discerna.images import transforms
 from discerna.images.keys import mix
-from discerna.images.preprocessing import fit_picture
+from discerna.images.preprocessing import fit_picture, ground_colour
+from discerna.images.tensors import to_tensor
 from discerna.images.transforms import augment
-from discerna.settings.augmentation import LightAugmentationSettings, NoAugmentationSettings
+from discerna.settings.augmentation import AugmentationSettings
 
-LIGHT = LightAugmentationSettings(name="light", crop_scale=[0.35, 1.0], flip=0.5, jitter=0.2)
-WHOLE = replace(LIGHT, crop_scale=[1.0, 1.0], flip=0.0, jitter=0.0)
+NONE = AugmentationSettings(
+    name="none",
+    crop_scale=[1.0, 1.0],
+    flip=0.0,
+    vertical_flip=0.0,
+    jitter=0.0,
+    trivial=False,
+    erasing=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+)
+CROPPED = replace(NONE, crop_scale=[0.35, 1.0])
+STRONG = replace(CROPPED, flip=0.5, vertical_flip=0.5, jitter=0.2, trivial=True, erasing=0.5)
 
 
 def gradient(width=90, height=60):
+    """Red grows to the right, green downwards."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = np.linspace(0, 255, width)
     pixels[..., 1] = np.linspace(0, 255, height)[:, None]
@@ -25,119 +38,219 @@ def gradient(width=90, height=60):
     return Image.fromarray(pixels)
 
 
-class Counting(Random):
-    def __init__(self, seed):
-        super().__init__(seed)
-        self.draws = 0
-
-    def random(self):
-        self.draws += 1
-        return super().random()
+def views(image, spec, settings, number):
+    """[number, height, width, 3] in whole numbers."""
+    drawn = [augment(image, spec, settings, mix(key)).permute(1, 2, 0).numpy() for key in range(number)]
+    return np.stack(drawn).astype(int)
 
 
-def test_none_is_the_stored_preprocessing(spec):
-    for fit in ("crop", "pad", "stretch"):
-        view = augment(gradient(), spec(fit=fit), NoAugmentationSettings(name="none"), Random(1))
-        assert view.tobytes() == fit_picture(gradient(), spec(fit=fit)).tobytes()
+def plain(image, spec):
+    return np.asarray(fit_picture(image, spec), int)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "nearest"])
+def test_none_is_the_stored_preprocessing(spec, fit, interpolation):
+    chosen = spec(fit=fit, interpolation=interpolation)
+    view = augment(gradient(), chosen, NONE, 1)
+    assert view.dtype == torch.uint8
+    assert torch.equal(view, to_tensor(fit_picture(gradient(), chosen)))
 
 
 def test_same_key_same_view(spec):
-    views = [augment(gradient(), spec(), LIGHT, Random(mix(1, epoch, 5))).tobytes() for epoch in (0, 0, 1, 2)]
-    assert views[0] == views[1]
-    assert len(set(views)) == 3
+    found = [augment(gradient(), spec(), STRONG, mix(1, epoch, 5)) for epoch in (0, 0, 1, 2)]
+    assert torch.equal(found[0], found[1])
+    assert len({view.numpy().tobytes() for view in found}) == 3
 
 
-def test_no_global_generator_is_touched(spec):
+def test_only_the_key_is_drawn_from(spec):
+    found = set()
+    for seed in (1, 2):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        found.add(views(gradient(), spec(), STRONG, 40).tobytes())
+    assert len(found) == 1
+
+
+def state():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+def test_no_generator_is_left_changed(spec, monkeypatch):
     np.random.seed(1)
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    augment(gradient(), spec(), LIGHT, Random(1))
-    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    before = state()
+    views(gradient(), spec(), STRONG, 40)
+    assert state() == before
+
+    def failing(image):
+        torch.rand(1)
+        raise MemoryError
+
+    monkeypatch.setattr(transforms, "to_tensor", failing)
+    with pytest.raises(MemoryError):
+        augment(gradient(), spec(), STRONG, 1)
+    assert state() == before
 
 
-@pytest.mark.parametrize("size", [(90, 60), (5000, 1), (1, 1)])
-@pytest.mark.parametrize("changes", [{}, {"flip": 0.0}, {"jitter": 0.0}, {"crop_scale": [0.01, 0.02]}])
-def test_draws_are_as_many_whatever_is_switched_off(spec, size, changes):
-    key = Counting(3)
-    view = augment(Image.new("RGB", size), spec(), replace(LIGHT, **changes), key)
-    assert view.size == (32, 32)
-    assert key.draws == 26
+@pytest.mark.parametrize("field", ["crop_scale", "flip", "vertical_flip", "jitter", "trivial", "erasing"])
+def test_auto_must_have_been_decided(spec, field):
+    with pytest.raises(AssertionError, match="the recipe decides what auto stands for"):
+        augment(gradient(), spec(), replace(NONE, **{field: "auto"}), 1)
 
 
-def test_switching_the_flip_off_leaves_the_crop_alone(spec):
-    still = replace(LIGHT, jitter=0.0, flip=0.0)
-    turned = replace(LIGHT, jitter=0.0, flip=1.0)
-    for seed in range(5):
-        plain = augment(gradient(), spec(), still, Random(seed))
-        flipped = augment(gradient(), spec(), turned, Random(seed))
-        assert flipped.transpose(Image.Transpose.FLIP_LEFT_RIGHT).tobytes() == plain.tobytes()
+def test_mixing_is_left_to_the_training(spec):
+    for mixed in ({"mixup": 0.2, "cutmix": 1.0}, {"mixup": "auto", "cutmix": "auto"}):
+        assert (views(gradient(), spec(), replace(NONE, **mixed), 3) == plain(gradient(), spec())).all()
 
 
-def test_flip_happens_as_often_as_asked(spec):
+def parts(image, spec, scale, number):
+    """Left, top, right and bottom of what crops keep of a gradient, as shares of it."""
+    found = views(image, spec, replace(NONE, crop_scale=scale), number) / 255
+    return found[:, 0, 0, 0], found[:, 0, 0, 1], found[:, -1, -1, 0], found[:, -1, -1, 1]
+
+
+def test_crops_are_distributed_as_asked(spec):
+    left, top, right, bottom = parts(gradient(256, 256), spec(interpolation="nearest"), [0.2, 0.6], 1000)
+    step = 31 / 32  # from the first pixel's middle to the last one's
+    widths, heights = (right - left) / step, (bottom - top) / step
+    areas, ratios = widths * heights, widths / heights
+    assert 0.18 < areas.min() < 0.22
+    assert 0.57 < areas.max() < 0.63
+    assert abs(areas.mean() - 0.4) < 0.01
+    assert 0.72 < ratios.min() < 0.78
+    assert 1.28 < ratios.max() < 1.39
+    assert abs(np.log(ratios).mean()) < 0.02
+    assert left.min() < 0.02
+    assert right.max() > 0.98
+    assert abs((left + right).mean() - 1) < 0.03
+    assert abs((top + bottom).mean() - 1) < 0.03
+
+
+def test_crops_of_a_cropping_preprocessing_reach_beyond_the_middle(spec):
+    left, _, right, _ = parts(gradient(300, 100), spec(), [0.2, 0.3], 200)
+    assert left.min() < 0.05  # the middle square begins at a third
+    assert right.max() > 0.95
+
+
+def test_crops_of_a_padding_preprocessing_show_the_ground(spec):
+    chosen = spec(fit="pad")
+    ground = (views(gradient(300, 100), chosen, CROPPED, 100) == ground_colour(chosen)).all(3).mean((1, 2))
+    assert 0.5 < ground.mean() < 0.75  # two thirds of the square
+    assert ground.max() < 0.95
+
+
+def test_crops_of_a_stretching_preprocessing_are_stretched(spec):
+    left, top, right, bottom = parts(gradient(400, 20), spec(fit="stretch"), [0.8, 1.0], 100)
+    for length in (right - left, bottom - top):
+        assert length.min() > 0.7
+        assert length.max() <= 1
+
+
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
+def test_crops_are_taken_in_more_detail_than_scoring_sees(spec, fit):
+    board = Image.fromarray((np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)).convert("RGB")
+    quarter = replace(NONE, crop_scale=[0.25, 0.25])
+    assert plain(board, spec(fit=fit))[4:-4, 4:-4].std() < 5  # grey, at half the size
+    assert views(board, spec(fit=fit), quarter, 20).std((1, 2, 3)).min() > 20
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (5000, 1), (1, 5000), (900, 30)])
+@pytest.mark.parametrize("side", [1, 32])
+def test_any_picture_becomes_the_square(spec, fit, size, side):
+    chosen = spec(fit=fit, size=side)
+    assert views(Image.new("RGB", size, (9, 99, 199)), chosen, STRONG, 60).shape == (60, side, side, 3)
+
+
+def test_long_pictures_fall_back_to_their_middle(spec):
+    left, _, right, _ = parts(gradient(900, 30), spec(), [0.9, 1.0], 5)
+    assert np.allclose((left + right) / 2, 0.5, atol=0.01)
+    assert np.allclose(right - left, 40 / 900, atol=0.01)
+
+
+@pytest.mark.parametrize(("field", "axis"), [("flip", 2), ("vertical_flip", 1)])
+def test_flips(spec, field, axis):
     image = gradient()
-    share = 0
-    for seed in range(400):
-        view = np.asarray(
-            augment(image, spec(size=4), replace(LIGHT, jitter=0.0, flip=0.3), Random(mix(seed))), int
-        )
-        share += view[0, 0, 0] > view[0, -1, 0]
-    assert 0.23 < share / 400 < 0.37
+    found = views(image, spec(size=4), replace(NONE, **{field: 0.3}), 400)
+    turned = (found == np.flip(plain(image, spec(size=4)), axis - 1)).all((1, 2, 3))
+    assert ((found == plain(image, spec(size=4))).all((1, 2, 3)) != turned).all()
+    assert 0.23 < turned.mean() < 0.37
+    still = views(image, spec(), CROPPED, 5)  # the crop stays where it was
+    assert (np.flip(still, axis) == views(image, spec(), replace(CROPPED, **{field: 1.0}), 5)).all()
 
 
-def test_jitter_goes_through_pillow_in_a_fixed_order(spec):
-    settings = replace(WHOLE, jitter=0.4)
-    image = gradient(60, 60)
-    key = Random(7)
-    for _ in range(23):
-        key.random()
-    expected = augment(image, spec(), WHOLE, Random(7))
-    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        expected = enhancer(expected).enhance(1 + 0.4 * (2 * key.random() - 1))
-    assert augment(image, spec(), settings, Random(7)).tobytes() == expected.tobytes()
+def test_jitter(spec):
+    found = views(Image.new("RGB", (9, 9), (100, 100, 100)), spec(size=4), replace(NONE, jitter=0.4), 200)
+    assert 60 <= found.min() < 64  # of one grey only the brightness changes
+    assert 136 < found.max() <= 140
+    brightness = found.mean((1, 2, 3))
+    assert abs(brightness.mean() - 100) < 5
+    greyed = np.ptp(views(Image.new("RGB", (9, 9), (90, 100, 110)), spec(), replace(NONE, jitter=0.4), 99), 3)
+    assert greyed.min() < 16 < 24 < greyed.max()
 
 
-def boxes(width, height, scale, number=2000):
-    for seed in range(number):
-        key = Random(mix(seed))
-        yield transforms._crop_box(width, height, scale, [key.random() for _ in range(22)])
+def test_trivial_draws_every_operation_once_a_picture(spec):
+    ops = set(v2.TrivialAugmentWide._AUGMENTATION_SPACE)
+    drawn = []
+
+    class Recording(v2.TrivialAugmentWide):
+        def _apply_image_or_video_transform(self, image, name, *others, **named):
+            drawn.append(name)
+            return super()._apply_image_or_video_transform(image, name, *others, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(v2, "TrivialAugmentWide", Recording)
+        found = views(gradient(), spec(), replace(NONE, trivial=True), 300)
+    assert len(drawn) == 300
+    assert set(drawn) == ops
+    same = (found == plain(gradient(), spec())).all((1, 2, 3))
+    assert all(same[place] for place, name in enumerate(drawn) if name == "Identity")
+    assert 0.03 < same.mean() < 0.3
+    # what a turn, a shear or a shift leaves bare has the mean colour
+    bare = (found == ground_colour(spec())).all(3).mean((1, 2))
+    moving = {"Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"}
+    assert {name for name, share in zip(drawn, bare, strict=True) if share > 0.1} == moving
 
 
-def test_crops_are_distributed_as_asked():
-    areas, ratios, lefts = [], [], []
-    for left, top, right, bottom in boxes(1000, 1000, [0.2, 0.6]):
-        assert 0 <= left < right <= 1000
-        assert 0 <= top < bottom <= 1000
-        areas.append((right - left) * (bottom - top) / 1e6)
-        ratios.append((right - left) / (bottom - top))
-        lefts.append(left / max(1, 1000 - (right - left)))
-    assert 0.199 < min(areas) < 0.21
-    assert 0.59 < max(areas) < 0.601
-    assert abs(np.mean(areas) - 0.4) < 0.01
-    assert 0.748 < min(ratios) < 0.76
-    assert 1.32 < max(ratios) < 1.336
-    assert abs(np.mean(np.log(ratios))) < 0.02
-    assert abs(np.mean(lefts) - 0.5) < 0.03
+def test_trivial_takes_every_interpolation(spec):
+    for interpolation in ("bilinear", "bicubic", "lanczos", "nearest"):
+        views(gradient(), spec(interpolation=interpolation), replace(NONE, trivial=True), 60)
 
 
-def test_crops_agree_with_torchvision_on_average():
-    from torchvision.transforms import RandomResizedCrop
+def erased(spec, settings, number, image=None):
+    image = image or Image.new("RGB", (40, 40), (255, 255, 255))
+    return (views(image, spec, settings, number) == ground_colour(spec)).all(3)
 
-    torch.manual_seed(0)
-    blank = torch.empty(3, 300, 200)
-    theirs = [RandomResizedCrop.get_params(blank, [0.35, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)]
-    ours = np.array(list(boxes(200, 300, [0.35, 1.0])))
-    ours = np.stack([ours[:, 1], ours[:, 0], ours[:, 3] - ours[:, 1], ours[:, 2] - ours[:, 0]], 1)
-    assert abs(ours.mean(0) - np.mean(theirs, 0)).max() < 4
-    assert abs(ours.std(0) - np.std(theirs, 0)).max() < 4
+
+def test_erasing(spec):
+    found = erased(spec(), replace(NONE, erasing=0.3), 400)
+    shares = found.mean((1, 2))
+    assert 0.23 < (shares > 0).mean() < 0.37
+    assert shares[shares > 0].min() > 0.01
+    assert 0.25 < shares.max() < 0.36
+    for mask in found[shares > 0][:20]:  # a rectangle
+        assert mask.sum() == mask.any(0).sum() * mask.any(1).sum()
 
 
 @pytest.mark.parametrize(
-    ("size", "box"),
-    [((5000, 1), (2499, 0, 2500, 1)), ((1, 5000), (0, 2499, 1, 2500)), ((900, 30), (430, 0, 470, 30))],
+    "changes", [{"crop_scale": [0.2, 0.9]}, {"flip": 1.0}, {"vertical_flip": 0.5}, {"jitter": 0.1}], ids=str
 )
-def test_long_pictures_fall_back_to_their_middle(size, box):
-    assert set(boxes(*size, [0.9, 1.0], number=20)) == {box}
+def test_an_option_does_not_shift_what_others_draw(spec, changes):
+    alone = replace(NONE, erasing=1.0)
+    assert (erased(spec(), alone, 10) == erased(spec(), replace(alone, **changes), 10)).all()
 
 
-def test_whole_square_picture():
-    found = set(boxes(60, 60, [1.0, 1.0], number=50))
-    assert found == {(0, 0, 60, 60)}
+def test_the_options_draw_independently(spec):
+    halves = replace(NONE, flip=0.5, vertical_flip=0.5, erasing=0.5)
+    corners = views(gradient(), spec(), replace(halves, erasing=0.0), 400)[:, 0, 0]
+    left, up = corners[:, 0] < 128, corners[:, 1] < 128
+    hit = erased(spec(), replace(NONE, erasing=0.5), 400).any((1, 2))
+    for one, other in ((left, up), (left, hit), (up, hit)):
+        assert 0.4 < (one == other).mean() < 0.6
+
+
+def test_another_size_takes_the_same_part(spec):
+    large = parts(gradient(256, 256), spec(), [0.35, 1.0], 20)
+    small = parts(gradient(256, 256), spec().scaled(16), [0.35, 1.0], 20)
+    assert all(abs(a - b).max() < 0.03 for a, b in zip(large, small, strict=True))

@@ -6,7 +6,7 @@ from torchvision import models
 from discerna.errors import SettingsError
 from discerna.networks import register
 from discerna.networks.architectures import find
-from discerna.networks.input_sizes import changed, default_preprocessing, rescaled, with_size
+from discerna.networks.input_sizes import changed, default_preprocessing, with_size
 from discerna.settings.preprocessing import Preprocessing
 
 RESNET = Preprocessing(
@@ -53,8 +53,9 @@ def test_own_networks():
 
 
 def test_another_size_scales_resize():
-    assert (rescaled(RESNET, 64).size, rescaled(RESNET, 64).resize) == (64, 73)
-    assert rescaled(RESNET, 1).resize == 1
+    assert (RESNET.scaled(64).size, RESNET.scaled(64).resize) == (64, 73)
+    assert RESNET.scaled(1).resize == 1
+    assert RESNET.scaled(224) == RESNET
     assert changed(RESNET, image_size=448).resize == 512
     assert changed(RESNET, image_size=448, resize=450).resize == 450
     assert changed(RESNET) == RESNET

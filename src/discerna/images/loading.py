@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import NamedTuple
 
 import torch
@@ -60,10 +59,11 @@ class Batch(NamedTuple):
 
 
 class PictureDataset(Dataset[Sample]):
-    """The pictures of an image directory, asked for by (epoch, index).
+    """The pictures of an image directory, asked for by (epoch, place).
 
-    A picture's augmentation follows from the seed, the epoch and its index alone, so neither the number of
-    workers nor a restart changes it.
+    Places go round: with n pictures, place n is picture 0 again, varied in another way, so that an epoch
+    may hold a picture more than once. The augmentation follows from the seed, the epoch and the place
+    alone, so neither the number of workers nor a restart changes it.
     """
 
     def __init__(
@@ -73,19 +73,25 @@ class PictureDataset(Dataset[Sample]):
         positions: Sequence[int] | None,
         augmentation: AugmentationSettings | None,
         seed: int,
+        size_of_epoch: Callable[[int], int] | None = None,
     ) -> None:
-        """`positions`: for each label of `index` the network's output; None leaves the labels out."""
+        """`positions`: for each label of `index` the network's output; None leaves the labels out.
+
+        `size_of_epoch`: the side of the pictures in an epoch; None is `spec.size` in each.
+        """
         self.index = index
         self.spec = spec
         self.positions = positions
         self.augmentation = augmentation
         self.seed = seed
+        self.size_of_epoch = size_of_epoch
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        epoch, i = key
+        epoch, place = key
+        i = place % len(self.index)
         position = self.index.label_index(i)
         label = -1 if self.positions is None or position < 0 else self.positions[position]
         try:
@@ -93,11 +99,12 @@ class PictureDataset(Dataset[Sample]):
         except UnreadablePictureError as error:
             # A copy has no traceback; with it a list of errors would keep alive all that decode had in hand.
             return Sample(None, label, i, copy.copy(error))
+        spec = self.spec if self.size_of_epoch is None else self.spec.scaled(self.size_of_epoch(epoch))
         if self.augmentation is None:
-            view = fit_picture(image, self.spec)
+            view = to_tensor(fit_picture(image, spec))
         else:
-            view = augment(image, self.spec, self.augmentation, Random(mix(self.seed, epoch, i)))
-        return Sample(to_tensor(view), label, i, None)
+            view = augment(image, spec, self.augmentation, mix(self.seed, epoch, place))
+        return Sample(view, label, i, None)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

@@ -1,59 +1,93 @@
-"""Augmentation: one random view of a picture, drawn from a generator that the caller has keyed."""
+"""Augmentation: one random view of a picture, which follows from a key alone."""
 
 from __future__ import annotations
 
-import math
-from random import Random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
-from PIL import Image, ImageEnhance
+import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
 
-from discerna.images.preprocessing import RESAMPLING, fit_picture
-from discerna.settings.augmentation import AugmentationSettings, NoAugmentationSettings
+from discerna.images.keys import mix
+from discerna.images.preprocessing import fit_picture, ground_colour
+from discerna.images.tensors import to_tensor
+from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.preprocessing import Preprocessing
-
-_TRIES = 10
-_RATIOS = (3 / 4, 4 / 3)
-_ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
-
-Box = tuple[int, int, int, int]
 
 
 def augment(
-    image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: Random
-) -> Image.Image:
-    """The RGB picture as a square of `spec.size` pixels, varied as `settings` say.
+    image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int
+) -> torch.Tensor:
+    """The RGB picture as uint8 [3, size, size], varied as `settings` say; the same key gives the same view.
 
-    light: a random part of the picture, perhaps mirrored, with other brightness, contrast and saturation.
+    What concerns whole batches, mixup and cutmix, is left to the training.
     """
-    if isinstance(settings, NoAugmentationSettings):
-        return fit_picture(image, spec)
-    # All draws first, and always as many: an option that is switched off must not shift those of another.
-    crop = [key.random() for _ in range(2 * _TRIES + 2)]
-    mirror = key.random()
-    factors = [1 + settings.jitter * (2 * key.random() - 1) for _ in _ENHANCERS]
-
-    box = _crop_box(image.width, image.height, settings.crop_scale, crop)
-    view = image.resize((spec.size, spec.size), RESAMPLING[spec.interpolation], box=box)
-    if mirror < settings.flip:
-        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if settings.jitter:
-        for enhancer, factor in zip(_ENHANCERS, factors, strict=True):
-            view = enhancer(view).enhance(factor)
+    used = (settings.crop_scale, settings.flip, settings.vertical_flip, settings.jitter)
+    assert "auto" not in (*used, settings.trivial, settings.erasing), (
+        "the recipe decides what auto stands for"
+    )
+    view: Any = _croppable(image, spec) if _crops(settings) else fit_picture(image, spec)
+    with _generator_kept():
+        for name, transform in _transforms(spec, settings):
+            # A seed for each, so that switching one off does not shift what the others draw.
+            torch.default_generator.manual_seed(mix(key, name))
+            view = transform(view)
+    assert isinstance(view, torch.Tensor)
     return view
 
 
-def _crop_box(width: int, height: int, scale: list[float], draws: list[float]) -> Box:
-    """The part to keep: a share of the area, an aspect ratio and a place, as RandomResizedCrop draws them."""
-    low, high = (math.log(ratio) for ratio in _RATIOS)
-    for attempt in range(_TRIES):
-        area = width * height * (scale[0] + (scale[1] - scale[0]) * draws[2 * attempt])
-        ratio = math.exp(low + (high - low) * draws[2 * attempt + 1])
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            left, top = int(draws[-2] * (width - w + 1)), int(draws[-1] * (height - h + 1))
-            return left, top, left + w, top + h
-    # A picture so long that no such part fits: the middle of it, of an aspect ratio that is allowed.
-    w = min(width, max(1, round(height * _RATIOS[1])))
-    h = min(height, max(1, round(width / _RATIOS[0])))
-    left, top = (width - w) // 2, (height - h) // 2
-    return left, top, left + w, top + h
+def _crops(settings: AugmentationSettings) -> bool:
+    return list(settings.crop_scale) != [1, 1]
+
+
+def _croppable(image: Image.Image, spec: Preprocessing) -> Image.Image:
+    """What random parts are taken of: the picture, or what scoring makes of it, in up to twice the detail."""
+    if spec.fit == "crop":
+        return image
+    return fit_picture(image, spec.scaled(min(max(spec.size, *image.size), 2 * spec.size)))
+
+
+def _transforms(
+    spec: Preprocessing, settings: AugmentationSettings
+) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """The transforms that are switched on, each with a name of its own, in their order."""
+    ground = ground_colour(spec)
+    if _crops(settings):
+        scale = tuple(settings.crop_scale)
+        filter_ = InterpolationMode(spec.interpolation)
+        yield "crop", _made(v2.RandomResizedCrop, spec.size, scale=scale, interpolation=filter_)
+    if settings.flip:
+        yield "flip", _made(v2.RandomHorizontalFlip, settings.flip)
+    if settings.vertical_flip:
+        yield "vertical_flip", _made(v2.RandomVerticalFlip, settings.vertical_flip)
+    if settings.jitter:
+        yield "jitter", _made(v2.ColorJitter, settings.jitter, settings.jitter, settings.jitter)
+    if settings.trivial:
+        # Pillow turns and shears by these filters only.
+        filter_ = InterpolationMode("bicubic" if spec.interpolation == "lanczos" else spec.interpolation)
+        yield "trivial", _made(v2.TrivialAugmentWide, interpolation=filter_, fill=ground)
+    yield "tensor", to_tensor
+    if settings.erasing:
+        yield "erasing", _made(v2.RandomErasing, settings.erasing, value=ground, inplace=True)
+
+
+@lru_cache(maxsize=64)
+def _made(transform: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """The transform, made once: making one takes longer than to draw from it."""
+    return transform(*arguments, **named)
+
+
+@contextmanager
+def _generator_kept() -> Iterator[None]:
+    """Torchvision draws from torch's own generator, which must go on afterwards as if nothing had been drawn.
+
+    torch.random.fork_rng does the same in four times the time.
+    """
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -19,7 +19,7 @@ from discerna.errors import InvalidModelDirectoryError, SettingsError
 from discerna.images.keys import mix
 from discerna.networks import pretrained as weights_of_others
 from discerna.networks.architectures import Architecture, check_arguments, find
-from discerna.networks.input_sizes import changed, default_preprocessing, rescaled, with_size
+from discerna.networks.input_sizes import changed, default_preprocessing, with_size
 from discerna.networks.skeletons import built, check_runs, head_names, shapes, skeleton
 from discerna.networks.skeletons import logits as logits
 from discerna.progress import SILENT, Progress
@@ -110,7 +110,7 @@ def network_for_labels(
             accepted=f"this {spec.network} takes {spec.preprocessing.size}",
             remedy=f"make another with discerna create network={spec.network} image_size={image_size}",
         )
-    preprocessing = rescaled(spec.preprocessing, image_size) if image_size else spec.preprocessing
+    preprocessing = spec.preprocessing.scaled(image_size) if image_size else spec.preprocessing
     check_runs(architecture, spec.arguments, preprocessing.size)
     keeps_head = spec.labels == list(labels)
     if spec.labels and not keeps_head:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from torchvision import models
@@ -67,16 +66,11 @@ def changed(
     return Preprocessing(
         size=size,
         fit=fit or preprocessing.fit,
-        resize=resize or rescaled(preprocessing, size).resize,
+        resize=resize or preprocessing.scaled(size).resize,
         interpolation=interpolation or preprocessing.interpolation,
         mean=preprocessing.mean if mean is None else mean,
         std=preprocessing.std if std is None else std,
     )
-
-
-def rescaled(preprocessing: Preprocessing, size: int) -> Preprocessing:
-    """The preprocessing for pictures of another size, which keeps the same share of each."""
-    return replace(preprocessing, size=size, resize=round(preprocessing.resize * size / preprocessing.size))
 
 
 def with_size(architecture: Architecture, arguments: Mapping[str, Any], size: int) -> dict[str, Any]:

@@ -6,32 +6,31 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from discerna.errors import SettingsError
-from discerna.settings.ranges import Between
+from discerna.settings.ranges import AtLeast, Between
+
+Auto = Literal["auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoAugmentationSettings:
-    """Training pictures are prepared exactly like those to be scored."""
+class AugmentationSettings:
+    """What is done to a training picture; `auto` leaves a part of it to the recipe."""
 
-    name: Literal["none"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LightAugmentationSettings:
-    """A random crop, a flip and a change of colours."""
-
-    name: Literal["light"]
-    crop_scale: list[Annotated[float, Between(0.01, 1)]]
-    flip: Annotated[float, Between(0, 1)]
-    jitter: Annotated[float, Between(0, 1)]
+    name: Literal["auto", "none", "light", "medium", "strong"]
+    crop_scale: list[Annotated[float, Between(0.01, 1)]] | Auto
+    """[1.0, 1.0]: the picture is fitted as for scoring."""
+    flip: Annotated[float, Between(0, 1)] | Auto
+    vertical_flip: Annotated[float, Between(0, 1)] | Auto
+    jitter: Annotated[float, Between(0, 1)] | Auto
+    trivial: bool | Auto
+    erasing: Annotated[float, Between(0, 1)] | Auto
+    mixup: Annotated[float, AtLeast(0)] | Auto
+    cutmix: Annotated[float, AtLeast(0)] | Auto
 
     def __post_init__(self) -> None:
-        if len(self.crop_scale) != 2 or self.crop_scale[0] > self.crop_scale[1]:
+        scale = self.crop_scale
+        if isinstance(scale, list) and (len(scale) != 2 or scale[0] > scale[1]):
             raise SettingsError(
                 "crop_scale is two numbers, the smaller first",
-                where=f"augmentation.crop_scale={self.crop_scale}",
+                where=f"augmentation.crop_scale={scale}",
                 accepted="shares of the picture's area, such as [0.35, 1.0]",
             )
-
-
-AugmentationSettings = NoAugmentationSettings | LightAugmentationSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from discerna.errors import SettingsError
@@ -40,3 +40,7 @@ class Preprocessing:
                 where=f"mean={self.mean} std={self.std}",
                 accepted="one number for each of red, green and blue",
             )
+
+    def scaled(self, size: int) -> Preprocessing:
+        """The preprocessing for pictures of another size, which keeps the same share of each."""
+        return replace(self, size=size, resize=round(self.resize * size / self.size))
