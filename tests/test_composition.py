@@ -92,8 +92,8 @@ def test_any_seed(seed):
         (["learning_rate=nan"], "wrong value: learning_rate=nan"),
         (["learning_rate=inf"], "wrong value: learning_rate=inf"),
         (["random_seed=1.5"], "wrong value: random_seed=1.5; it is a whole number, or null"),
-        (["optimizer=adm"], "unknown choice: optimizer=adm; it is adamw | azure_sgd | sgd; did you mean adamw"),
-        (["experiment=azur_designer"], "did you mean azure_designer"),
+        (["optimizer=adm"], "unknown choice: optimizer=adm; it is adamw | auto | azure_sgd | sgd; did you mean adamw"),
+        (["recipe=azur"], "did you mean azure"),
         (["optimizer=adamw", "optimizer.momentum=0.5"], "momentum belongs to optimizer=sgd"),
         (["early_stopping=none", "patience=2"], "a setting without effect: patience=2"),
         (["early_stopping=none", "early_stopping.min_delta=0.1"], "a setting without effect with early_stopping=none"),
@@ -101,7 +101,7 @@ def test_any_seed(seed):
         (["optimizer=sgd", "optimizer.momentum=0"], "Nesterov's step needs momentum"),
         (["optimizer=sgd", "optimizer.momentum=1"], "optimizer.momentum=1; it is a number, 0 or more, below 1"),
         (["trainer.accumulate_grad_batches=3"], "a divisor of batch_size=16"),
-        (["trainer.gradient_clip_algorithm=norm"], "it needs trainer.gradient_clip_val"),
+        (["trainer.gradient_clip_val=null", "trainer.gradient_clip_algorithm=norm"], "it needs trainer.gradient_clip_val"),
         (["valid_data=a"], "the same directory"),
         (["model=some/dir", "pretrained=true"], "a model directory has its weights and arguments already"),
         (["monitor=loss"], "it is train_loss | valid_loss | valid_accuracy | valid_top5; did you mean"),
@@ -141,14 +141,23 @@ def test_arguments_are_a_mapping():
     assert train("arguments.memory_efficient=true").arguments == {"memory_efficient": True}
 
 
-def test_experiment_overlay_and_overrides_above_it():
-    settings = train("experiment=azure_designer", "optimizer.momentum=0.5")
+def test_a_recipe_is_an_overlay_and_overrides_are_above_it():
+    settings = train("recipe=azure", "optimizer.momentum=0.5", "label_smoothing=0.1")
+    assert settings.recipe == "azure" and settings.label_smoothing == 0.1
     assert settings.scheduler.name == "azure_polynomial"
     assert (settings.optimizer.name, settings.optimizer.momentum, settings.optimizer.decay_norm_and_bias) == (
         "sgd",
         0.5,
         True,
     )
+
+
+def test_an_experiment_of_ones_own(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "long.yaml").write_text("# @package _global_\nepochs: 90\n")
+    source = check_source(Source(tmp_path, None), "train")
+    assert train("experiment=long", source=source).epochs == 90
+    assert train("experiment=long", "epochs=8", source=source).epochs == 8
 
 
 def test_own_config_dir(tmp_path):
@@ -159,7 +168,7 @@ def test_own_config_dir(tmp_path):
     source = check_source(Source(own, "my_train"), "train")
     settings = train("optimizer=slow", source=source)
     assert (settings.epochs, settings.optimizer.momentum, settings.optimizer.nesterov) == (9, 0.1, True)
-    assert "adamw | azure_sgd | sgd | slow" in refused("optimizer=slwo", source=source)
+    assert "adamw | auto | azure_sgd | sgd | slow" in refused("optimizer=slwo", source=source)
 
 
 def test_a_wrong_key_in_an_own_file_is_told(tmp_path):

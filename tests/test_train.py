@@ -15,7 +15,6 @@ from discerna.errors import (
     DivergedError,
     InvalidDatasetError,
     InvalidModelDirectoryError,
-    MachineError,
     NotLabeledDatasetError,
     OutOfMemoryError,
     OutputError,
@@ -171,7 +170,7 @@ def test_augmentation_changes_the_result_and_each_epoch(train, tmp_path):
 
 
 def test_the_original_recipe(train):
-    result = train(experiment="azure_designer", epochs=4)
+    result = train(recipe="azure", epochs=4)
     rates = [float(row["learning_rate"]) for row in rows(result.run)]
     assert rates == pytest.approx([1e-3 * (1 - e / 4) ** 2 for e in range(4)], rel=1e-2)
     settings = json.loads((result.run / "settings.json").read_text())["settings"]
@@ -463,10 +462,27 @@ def test_what_does_not_fit_is_no_bug_of_ours(train, trainer, message):
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_clipping(train, precision):
-    assert train(trainer={"precision": precision, "gradient_clip_val": 0.5}).epochs_trained == 2
-    with pytest.raises(MachineError, match="leave out"):
-        train(trainer={"precision": "bf16-mixed", "gradient_clip_val": 0.5, "fused": True}, overwrite=True)
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_clipping(train, tmp_path, fused, algorithm, precision):
+    """Gradients of almost no length leave the weights where they were."""
+
+    def moved(length):
+        ends = []
+        for epochs in (1, 3):
+            own = {"precision": precision, "gradient_clip_algorithm": algorithm, "gradient_clip_val": length}
+            out = tmp_path / f"{length}{epochs}"
+            train(
+                output=out,
+                optimizer="sgd",
+                epochs=epochs,
+                monitor="train_loss",
+                trainer={**own, "fused": fused},
+            )
+            ends.append(load_file(out / "weights.safetensors")["6.weight"])
+        return (ends[0] - ends[1]).abs().max().item()
+
+    assert moved(1e-6) < 1e-5 < moved(1000.0)
 
 
 def test_train_loss_may_decide_with_validation_in_mid_epoch(train):

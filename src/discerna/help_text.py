@@ -64,6 +64,8 @@ def of_verb(name: str) -> str:
         lines += ["", "groups, chosen by GROUP=CHOICE and changed by GROUP.SETTING=VALUE:"]
     for group, choice in groups:
         folder = conf / group
+        if not folder.is_dir():  # one that only users have, as experiment
+            continue
         choices = sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml"))
         lines += ["", f"  {group}={choice or 'null'}   ({' | '.join(choices)})"]
         if group in hints(verb.settings):

@@ -98,6 +98,8 @@ def test_balanced_labels_are_drawn_equally_often(labels, epoch):
     assert len(set(order)) == len(order), "a picture's second turn has a position of its own"
     for label, wanted in counts.items():  # none a third time before all had their second
         turns = [p for p in order if labels[p % len(labels)] == label]
-        each = [sum(1 for p in turns if p % len(labels) == own) for own, la in enumerate(labels) if la == label]
+        each = [
+            sum(1 for p in turns if p % len(labels) == own) for own, la in enumerate(labels) if la == label
+        ]
         assert max(each) - min(each) <= 1 and sum(each) == wanted
     assert order == plan.order(1, epoch)

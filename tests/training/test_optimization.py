@@ -62,7 +62,9 @@ def test_one_sgd_step_is_the_formula(fused):
 def test_the_body_learns_at_its_own_rate():
     made = network()
     head = {"3.weight", "3.bias"}
-    groups = build_optimizer(sgd(body_rate=0.1, weight_decay=0.0), made, 0.5, fused=False, head=head).param_groups
+    groups = build_optimizer(
+        sgd(body_rate=0.1, weight_decay=0.0), made, 0.5, fused=False, head=head
+    ).param_groups
     assert [(g["lr"], len(g["params"])) for g in groups] == [(0.5, 2), (pytest.approx(0.05), 4)]
     assert groups[0]["params"][0] is made[3].weight
 

@@ -75,7 +75,7 @@ def test_constant_warms_up():
 
 
 def test_one_cycle_moves_momentum_against_the_rate():
-    settings = OneCycleSettings(name="one_cycle", warmup=0.25, start=0.1, end=0.0, momentum=[0.8, 0.9])
+    settings = OneCycleSettings(name="one_cycle", warmup=0.25, start=0.1, end=0.0, momentum_range=[0.8, 0.9])
     over = optimizer(torch.optim.AdamW)
     moved = schedule(settings, over, steps=100)["scheduler"]
     seen = []
@@ -87,7 +87,7 @@ def test_one_cycle_moves_momentum_against_the_rate():
     assert seen[25] == pytest.approx((0.1, 0.8))
     assert seen[99][0] < 1e-3 and seen[99][1] > 0.899
     assert over.param_groups[0]["betas"][1] == 0.999
-    still = schedule(OneCycleSettings(name="one_cycle", warmup=0.25, start=0.1, end=0.0, momentum=None))
+    still = schedule(OneCycleSettings(name="one_cycle", warmup=0.25, start=0.1, end=0.0, momentum_range=None))
     assert "momentum" not in vars(still["scheduler"])
     sgd = optimizer(momentum=0.5)
     schedule(settings, sgd)

@@ -43,7 +43,7 @@ class OneCycleSettings:
     warmup: Annotated[float, Below(0, 1)]
     start: Annotated[float, Between(0, 1)]
     end: Annotated[float, Between(0, 1)]
-    momentum: list[Annotated[float, Below(0, 1)]] | None
+    momentum_range: list[Annotated[float, Below(0, 1)]] | None
 
 
 @dataclass(frozen=True, kw_only=True)

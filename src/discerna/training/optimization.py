@@ -40,15 +40,17 @@ def _groups(
     """
     assert not isinstance(settings.weight_decay, str)
     factors = rate_factors(network, settings, head)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    # The head apart from the body, also at equal rates: fused steps want a group to have begun as one, and a
+    # frozen body begins later.
+    groups: dict[tuple[float, bool, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         decays = settings.decay_norm_and_bias or parameter.ndim > 1
-        key = (factors[name], settings.weight_decay if decays else 0.0)
+        key = (factors[name], name in head, settings.weight_decay if decays else 0.0)
         groups.setdefault(key, []).append(parameter)
     return [
-        {"params": groups[key], "lr": rate * key[0], "weight_decay": key[1]}
+        {"params": groups[key], "lr": rate * key[0], "weight_decay": key[2]}
         for key in sorted(groups, reverse=True)
     ]
 

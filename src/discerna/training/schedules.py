@@ -41,8 +41,8 @@ def build_schedule(
     factor = factor_of(settings, steps, mode)
     if not isinstance(factor, Plateau) and budget is not None:
         factor = _hurried(factor, steps, budget)
-    if isinstance(settings, OneCycleSettings) and settings.momentum is not None:
-        return {"scheduler": OneCycle(optimizer, factor, settings.momentum), "interval": "step"}
+    if isinstance(settings, OneCycleSettings) and settings.momentum_range is not None:
+        return {"scheduler": OneCycle(optimizer, factor, settings.momentum_range), "interval": "step"}
     return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 
 
@@ -97,12 +97,11 @@ class OneCycle(LambdaLR):
 
     def __init__(self, optimizer: Optimizer, factor: Factor, momentum: list[float]) -> None:
         self._least, self._most = momentum
-        self._factor = factor
         super().__init__(optimizer, factor)
 
     def get_lr(self) -> Any:
         """Called by torch at each step; moves the momentum on the way."""
-        value = self._most - (self._most - self._least) * self._factor(self.last_epoch)
+        value = self._most - (self._most - self._least) * self.lr_lambdas[0](self.last_epoch)
         for group in self.optimizer.param_groups:
             if "betas" in group:
                 group["betas"] = (value, group["betas"][1])
