@@ -51,13 +51,13 @@ def evaluate(*, model: PathLike, data: PathLike, **settings: Any) -> EvaluateRes
     return command.run(composed, console.progress())
 
 
-def load(path: PathLike, *, device: str = "auto") -> Predictor:
-    """A trained model, ready to predict."""
+def load(path: PathLike, *, device: str = "auto", views: str = "one") -> Predictor:
+    """A trained model, ready to predict; `views` as for score: one, flip or crops."""
     from discerna.directories.model_dir import ModelDirectory
     from discerna.results.predictor import Predictor
     from discerna.settings.build import absolute
 
-    return Predictor.of(ModelDirectory.open(absolute(path)), device=device)
+    return Predictor.of(ModelDirectory.open(absolute(path)), device=device, views=views)
 
 
 def _settings(verb: str, given: dict[str, Any]) -> Any:

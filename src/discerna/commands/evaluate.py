@@ -51,7 +51,7 @@ def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResu
     import_user_modules(settings.networks.modules)
     directory = ModelDirectory.open(settings.model, setting="model")
     device, workers = choose_device(settings.device), choose_workers(settings.loading)
-    predictor = Predictor.of(directory, device=device.value)
+    predictor = Predictor.of(directory, device=device.value, views=settings.views)
     data = ImageDirectory.open(settings.data, setting="data")
     LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
 

@@ -67,7 +67,7 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
     import_user_modules(settings.networks.modules)
     directory = ModelDirectory.open(settings.model, setting="model")
     device, workers = choose_device(settings.device), choose_workers(settings.loading)
-    predictor = Predictor.of(directory, device=device.value)
+    predictor = Predictor.of(directory, device=device.value, views=settings.views)
     labels = predictor.labels
     data = ImageDirectory.open_any(settings.data, setting="data", labels=labels)
     LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)

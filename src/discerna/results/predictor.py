@@ -32,6 +32,7 @@ from discerna.networks.assembly import logits, trained_network
 from discerna.networks.registration import own_names
 from discerna.progress import SILENT, Progress
 from discerna.results.picture_input import Picture, one_by_one, rgb
+from discerna.results.views import views_of
 from discerna.settings.loading import LoadingSettings
 
 
@@ -60,7 +61,9 @@ class ScoredBatch(NamedTuple):
 class Predictor:
     """A trained network with its labels and its preprocessing, on a device."""
 
-    def __init__(self, network: nn.Module, spec: ModelSpec, device: str) -> None:
+    def __init__(self, network: nn.Module, spec: ModelSpec, device: str, views: str = "one") -> None:
+        views_of(views)  # refuses another name; the functions themselves would not survive pickling
+        self.views = views
         self.spec = spec
         self.labels = list(spec.labels)
         self.device = device
@@ -72,10 +75,13 @@ class Predictor:
             self.network = network.eval().float().to(device, memory_format=self._layout)  # type: ignore[call-overload]
 
     @classmethod
-    def of(cls, directory: ModelDirectory, *, device: str = "auto") -> Predictor:
-        """The predictor of a trained model directory; `device` is auto, cpu, cuda or mps."""
+    def of(cls, directory: ModelDirectory, *, device: str = "auto", views: str = "one") -> Predictor:
+        """The predictor of a trained model directory.
+
+        `device` is auto, cpu, cuda or mps; `views` is one, flip or crops.
+        """
         chosen = choose_device(device)
-        return cls(trained_network(directory), directory.spec, chosen.value)
+        return cls(trained_network(directory), directory.spec, chosen.value, views)
 
     def predict(self, pictures: Picture | Iterable[Picture], batch_size: int = 32) -> list[Prediction]:
         """One prediction for each picture, in order; a single picture gives a list of one, too.
@@ -125,15 +131,22 @@ class Predictor:
         return ScoredBatch(indices, self._probabilities(batch.pictures), batch.errors)
 
     def _probabilities(self, pictures: Tensor) -> NDArray[np.float32]:
-        """The probabilities [n, labels] of pictures in uint8 [n, 3, size, size]."""
+        """The probabilities [n, labels] of pictures in uint8 [n, 3, size, size], averaged over the views."""
         count = len(pictures)
         remedy = f"use batch_size={count // 2}" if count > 1 else "use device=cpu"
         with _failures(f"batch_size={count}, device={self.device}", remedy), _exact(self.device):
             moved = pictures.to(self.device, non_blocking=True)
-            ready = normalise(moved, self.spec.preprocessing).contiguous(memory_format=self._layout)
-            main, _ = logits(self.network(ready))
-            scores: NDArray[np.float32] = main.float().softmax(1).cpu().numpy()
+            ready = normalise(moved, self.spec.preprocessing)
+            # One after the other: stacked, they would take the memory of a larger batch.
+            views = views_of(self.views)
+            total = sum(self._of_view(view(ready)) for view in views)
+            assert isinstance(total, Tensor)
+            scores: NDArray[np.float32] = (total / len(views)).cpu().numpy()
             return scores
+
+    def _of_view(self, ready: Tensor) -> Tensor:
+        main, _ = logits(self.network(ready.contiguous(memory_format=self._layout)))
+        return main.float().softmax(1)
 
     def _prediction(self, scores: NDArray[np.float32]) -> Prediction:
         best = int(scores.argmax())

@@ -11,6 +11,7 @@ from discerna.settings.networks import NetworksSettings
 from discerna.settings.ranges import AtLeast
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Views = Literal["one", "flip", "crops"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class ScoreSettings:
     data: Path | list[Path]
     output: Path | None
     batch_size: Annotated[int, AtLeast(1)]
+    views: Views
     device: Device
     overwrite: bool
     loading: LoadingSettings
@@ -35,6 +37,7 @@ class EvaluateSettings:
     data: Path
     output: Path | None
     batch_size: Annotated[int, AtLeast(1)]
+    views: Views
     device: Device
     overwrite: bool
     loading: LoadingSettings
