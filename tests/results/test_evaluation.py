@@ -202,6 +202,17 @@ def test_wide_labels_are_numbered_in_the_matrix(directory):
     assert lines[-5] == "1 a rather long name 0  1  .  .  .  ."
 
 
+@pytest.mark.parametrize(
+    ("count", "shows"), [(2, "names"), (8, "names"), (9, "numbers"), (12, "numbers"), (40, "pairs")]
+)
+def test_a_terminal_of_80_columns(directory, count, shows):
+    labels = [f"name{n:02}" for n in range(count)]
+    lines = measured(labels, np.roll(np.eye(count), 1, axis=1), directory(labels)).table().splitlines()
+    assert max(map(len, lines)) <= 80
+    head = next(line.split() for line in lines if "predicted" in line)
+    assert head[-1] == {"names": labels[-1], "numbers": str(count), "pairs": "pictures"}[shows]
+
+
 def test_json(directory):
     labels = ["a", "b", "caf\udce9"]
     found = measured(labels, np.eye(3), directory(["a", "b", "caf\udce9"]), unreadable=[1])

@@ -9,16 +9,14 @@ from discerna.wording import align, counted, shown, width
 if TYPE_CHECKING:
     from discerna.results.figures import Evaluation, LabelFigures, Means
 
-MATRIX_LIMIT = 20
-"""With more labels, the terminal shows the most frequent confusions instead of the matrix."""
-HEADS_WIDTH = 80
+WIDTH = 80
+"""Of a terminal. Instead of a matrix that is wider, it shows the most frequent confusions."""
 SHOWN = 10
 
 
 def evaluation_table(found: Evaluation) -> str:
     """The overall figures, those of each label, the confusions and what was skipped."""
-    parts = [_overall(found), _per_label(found)]
-    parts.append(_matrix(found) if len(found.labels) <= MATRIX_LIMIT else _most_frequent(found))
+    parts = [_overall(found), _per_label(found), _matrix(found) or _most_frequent(found)]
     if found.skipped:
         parts.append(_skipped(found))
     return "\n\n".join(parts)
@@ -53,16 +51,21 @@ def _columns(f: LabelFigures | Means) -> list[str]:
     return [_figure(value) for value in (f.precision, f.recall, f.f1, f.auroc, f.average_precision)]
 
 
-def _matrix(found: Evaluation) -> str:
+def _matrix(found: Evaluation) -> str | None:
+    """The confusion matrix, its columns named or else numbered; None where it is too wide."""
+    if len(found.labels) * len("  .") > WIDTH:
+        return None
     names = [shown(label) for label in found.labels]
-    heads = names
-    if sum(width(name) + 2 for name in names) > HEADS_WIDTH:
-        heads = [str(number) for number in range(1, len(names) + 1)]
-        names = [f"{number} {name}" for number, name in zip(heads, names, strict=True)]
-    rows = [["true \\ predicted", *heads]]
-    for name, counts in zip(names, found.confusion, strict=True):
-        rows.append([name, *(str(count) if count else "." for count in counts)])
-    return align(rows, "<" + ">" * len(names))
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    numbered = [f"{number} {name}" for number, name in zip(numbers, names, strict=True)]
+    for heads, first in [(names, names), (numbers, numbered)]:
+        rows = [["true \\ predicted", *heads]]
+        for name, counts in zip(first, found.confusion, strict=True):
+            rows.append([name, *(str(count) if count else "." for count in counts)])
+        matrix = align(rows, "<" + ">" * len(names))
+        if max(map(width, matrix.splitlines())) <= WIDTH:
+            return matrix
+    return None
 
 
 def _most_frequent(found: Evaluation) -> str:
