@@ -10,6 +10,7 @@ from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import InvalidDatasetError, UnreadablePictureError
 from discerna.results.evaluation import evaluate
 from discerna.results.predictor import Predictor, ScoredBatch
+from expected_figures import compare
 
 
 class Given:
@@ -62,32 +63,6 @@ def random_case(labels, pictures, seed, used=None, ties=False):
     return list(truth), probabilities.astype(np.float32)
 
 
-def compare(found, labels, truth, probabilities):
-    predicted = [labels[i] for i in probabilities.argmax(1)]
-    exact = probabilities.astype(np.float64)
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, predicted, labels=labels, zero_division=np.nan
-    )
-    for i, figures in enumerate(found.per_label):
-        assert figures.label == labels[i]
-        assert figures.support == support[i]
-        for value, expected in [(figures.precision, precision[i]), (figures.recall, recall[i])]:
-            assert (value is None) == math.isnan(expected)
-            assert value is None or math.isclose(value, expected)
-        assert (figures.f1 is None) == (support[i] == 0 and labels[i] not in predicted)
-        assert figures.f1 is None or math.isclose(figures.f1, f1[i], abs_tol=1e-12)
-    borne = sorted(set(truth))
-    macro = metrics.precision_recall_fscore_support(
-        truth, predicted, labels=borne, average="macro", zero_division=0
-    )
-    assert (found.macro.precision, found.macro.recall, found.macro.f1) == pytest.approx(macro[:3])
-    assert found.confusion == metrics.confusion_matrix(truth, predicted, labels=labels).tolist()
-    assert found.accuracy == pytest.approx(metrics.accuracy_score(truth, predicted))
-    loss = metrics.log_loss(truth, exact / exact.sum(1, keepdims=True), labels=labels)
-    assert found.loss == pytest.approx(loss, rel=1e-6)
-    assert found.pictures == len(truth)
-
-
 @pytest.mark.parametrize("count", [2, 3, 8, 30])
 @pytest.mark.parametrize("batch_size", [1, 7, 500])
 def test_the_figures_are_those_of_scikit_learn(directory, count, batch_size):
@@ -99,10 +74,10 @@ def test_the_figures_are_those_of_scikit_learn(directory, count, batch_size):
         assert found.top5 == pytest.approx(
             metrics.top_k_accuracy_score(truth, probabilities, k=5, labels=labels)
         )
-        assert list(found.headline()) == ["accuracy", "loss", "top5"]
+        assert list(found.headline()) == ["accuracy", "balanced_accuracy", "loss", "top5"]
     else:
         assert found.top5 is None
-        assert list(found.headline()) == ["accuracy", "loss"]
+        assert list(found.headline()) == ["accuracy", "balanced_accuracy", "loss"]
 
 
 def test_absent_labels(directory, caplog):
@@ -124,15 +99,19 @@ def test_a_label_that_is_never_predicted(directory):
     assert (c.precision, c.recall, c.f1, c.support) == (None, None, None, 0)
     assert (found.macro.precision, found.macro.recall) == (0.25, 0.5)
     lines = found.table().splitlines()
-    assert lines[0] == "accuracy 50.00%, loss 0.8574, 4 pictures"
-    assert lines[2:7] == [
-        "label  precision  recall     f1  pictures",
-        "a          0.500   1.000  0.667         2",
-        "b              -   0.000  0.000         2",
-        "c              -       -      -         0",
-        "mean       0.250   0.500  0.333         4",
+    assert lines[:2] == [
+        "accuracy 50.00%, balanced 50.00%, loss 0.8574, 4 pictures",
+        "mcc -, kappa 0.000, brier 0.560, calibration error 0.100 (max 0.100)",
     ]
-    assert lines[8:] == [
+    assert lines[3:9] == [
+        "label          precision  recall     f1  auroc     ap  pictures",
+        "a                  0.500   1.000  0.667  0.500  0.500         2",
+        "b                      -   0.000  0.000  0.500  0.500         2",
+        "c                      -       -      -      -      -         0",
+        "mean               0.250   0.500  0.333  0.500  0.500         4",
+        "weighted mean      0.250   0.500  0.333  0.500  0.500         4",
+    ]
+    assert lines[10:] == [
         "true \\ predicted  a  b  c",
         "a                 2  .  .",
         "b                 2  .  .",
@@ -223,6 +202,17 @@ def test_wide_labels_are_numbered_in_the_matrix(directory):
     assert lines[-5] == "1 a rather long name 0  1  .  .  .  ."
 
 
+@pytest.mark.parametrize(
+    ("count", "shows"), [(2, "names"), (8, "names"), (9, "numbers"), (12, "numbers"), (40, "pairs")]
+)
+def test_a_terminal_of_80_columns(directory, count, shows):
+    labels = [f"name{n:02}" for n in range(count)]
+    lines = measured(labels, np.roll(np.eye(count), 1, axis=1), directory(labels)).table().splitlines()
+    assert max(map(len, lines)) <= 80
+    head = next(line.split() for line in lines if "predicted" in line)
+    assert head[-1] == {"names": labels[-1], "numbers": str(count), "pairs": "pictures"}[shows]
+
+
 def test_json(directory):
     labels = ["a", "b", "caf\udce9"]
     found = measured(labels, np.eye(3), directory(["a", "b", "caf\udce9"]), unreadable=[1])
@@ -232,8 +222,27 @@ def test_json(directory):
     assert told["top5"] is None
     assert told["confusion"] == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert told["skipped"] == [{"file": "b/0001.png", "reason": "empty: 0 bytes"}]
-    assert told["per_label"][1] == {"label": "b", "precision": None, "recall": None, "f1": None, "support": 0}
-    assert set(told["macro"]) == {"precision", "recall", "f1"}
+    assert told["per_label"][1] == {
+        "label": "b",
+        "precision": None,
+        "recall": None,
+        "f1": None,
+        "auroc": None,
+        "average_precision": None,
+        "support": 0,
+    }
+    means = {"precision", "recall", "f1", "auroc", "average_precision"}
+    assert set(told["macro"]) == set(told["weighted"]) == means
+    assert (told["balanced_accuracy"], told["brier"], told["mcc"], told["kappa"]) == (1, 0, 1, 1)
+    assert told["auroc_margin"] == 0
+    assert (told["calibration"]["error"], told["calibration"]["max_error"]) == (0, 0)
+    assert told["calibration"]["bins"][-1] == {
+        "above": pytest.approx(14 / 15),
+        "upto": 1,
+        "pictures": 2,
+        "confidence": 1,
+        "accuracy": 1,
+    }
     assert "caf\\udce9" in found.table()
 
 

@@ -14,7 +14,8 @@ from discerna.directories.model_dir import ModelDirectory
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
 from discerna.results.destination import refuse_folder, whole_folder, write_failures
-from discerna.results.evaluation import Evaluation, evaluate
+from discerna.results.evaluation import evaluate
+from discerna.results.figures import Evaluation
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
 from discerna.results.scores import open_scores
 from discerna.settings.score import EvaluateSettings

@@ -26,7 +26,7 @@ class RunResult:
     stopped: str
     """Why training ended."""
     figures: dict[str, float]
-    """The validation data measured by the exact path: accuracy, loss, top5."""
+    """The validation data measured by the exact path: accuracy, balanced_accuracy, loss, top5."""
     epochs: list[dict[str, float]]
     """A row of metrics for each epoch."""
     seconds: float
@@ -49,7 +49,10 @@ class RunResult:
     def summary(self) -> str:
         """What to tell a person: how good, where it is, what to type next."""
         output = as_typed(self.output)
-        measured = f"accuracy {self.accuracy:.2%}, loss {self.figures['loss']:.4f}"
+        measured = f"accuracy {self.accuracy:.2%}"
+        if "balanced_accuracy" in self.figures:  # not in a result of 0.1.0
+            measured += f", balanced {self.figures['balanced_accuracy']:.2%}"
+        measured += f", loss {self.figures['loss']:.4f}"
         if "top5" in self.figures:
             measured += f", top-5 {self.figures['top5']:.2%}"
         return "\n".join(
