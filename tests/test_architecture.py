@@ -19,7 +19,7 @@ DIRECTORIES = SETTINGS | {"directories"}
 IMAGES = DIRECTORIES | {"images", "machine"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
-TRAINING = IMAGES | NETWORKS | {"metrics", "training"}
+TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),
@@ -38,7 +38,7 @@ ALLOWED = {
     "training": TRAINING,
     "results": RESULTS,
     "recipes": IMAGES | {"recipes", "conf"},
-    "commands": RESULTS | TRAINING | {"commands", "recipes"},
+    "commands": RESULTS | TRAINING | {"commands"},
     "launch": DIRECTORIES | {"machine", "console", "commands"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps"},

@@ -101,7 +101,10 @@ def test_any_seed(seed):
         (["optimizer=sgd", "optimizer.momentum=0"], "Nesterov's step needs momentum"),
         (["optimizer=sgd", "optimizer.momentum=1"], "optimizer.momentum=1; it is a number, 0 or more, below 1"),
         (["trainer.accumulate_grad_batches=3"], "a divisor of batch_size=16"),
-        (["trainer.gradient_clip_val=null", "trainer.gradient_clip_algorithm=norm"], "it needs trainer.gradient_clip_val"),
+        (
+            ["trainer.gradient_clip_val=null", "trainer.gradient_clip_algorithm=norm"],
+            "it needs trainer.gradient_clip_val",
+        ),
         (["valid_data=a"], "the same directory"),
         (["model=some/dir", "pretrained=true"], "a model directory has its weights and arguments already"),
         (["monitor=loss"], "it is train_loss | valid_loss | valid_accuracy | valid_top5; did you mean"),

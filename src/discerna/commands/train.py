@@ -2,111 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
-from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
 
-from torch import Tensor, nn
-
-from discerna import machine as machines
-from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
+from discerna.directories.model_dir import ModelDirectory, write_model_directory
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
-from discerna.errors import SettingsError
-from discerna.machine import Choice, Machine
-from discerna.networks.architectures import find, import_user_modules
-from discerna.networks.assembly import (
-    check_tensors,
-    create_untrained,
-    has_batch_norm,
-    head_of,
-    network_for_labels,
-)
-from discerna.networks.input_sizes import changed, default_preprocessing
-from discerna.networks.registration import own_names
-from discerna.networks.skeletons import check_runs
+from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
-from discerna.recipes.auto import choose
-from discerna.recipes.facts import gather
-from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
 from discerna.results.evaluation import evaluate
 from discerna.results.predictor import Predictor
-from discerna.settings.build import plain
-from discerna.settings.recipe import Recipe
-from discerna.settings.secrets import masked
 from discerna.settings.train import TrainSettings
-from discerna.training.batch_plan import BatchPlan
-from discerna.training.classifier import Classifier
-from discerna.training.data_module import PictureData
-from discerna.training.rate_finder import USUAL
-from discerna.training.time_budget import TimeBudget
-from discerna.training.trainer import FitOutcome, find_rate, fit
-from discerna.wording import align
+from discerna.training.preparation import Preparation, prepare
+from discerna.training.trainer import FitOutcome, fit
+from discerna.training.training_record import training_record
 
 LOG = logging.getLogger("discerna")
-
-PACKAGES = ("discerna", "torch", "torchvision", "lightning", "torchmetrics", "pillow", "safetensors", "numpy")
 
 
 def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
     """Train to the best epoch, write the model directory, measure it by the exact path."""
     began = time.monotonic()
     import_user_modules(settings.networks.modules)
-    processes = machines.processes(settings.trainer)
-    directory = _given_directory(settings)
-    data = PictureData.open(settings)  # before weights are fetched or made, which may take long
-    _check_monitor(settings, data)
-    settings, choices = _resolved(settings, data, directory)
-    assert settings.random_seed is not None
-    machine = machines.choose(settings.trainer, settings.loading, processes)
-    spec, weights = _starting_weights(settings, directory, progress)
-    network, spec = network_for_labels(
-        spec,
-        weights,
-        data.labels,
-        random_seed=settings.random_seed,
-        image_size=_typed(settings.image_size),
-        where=directory.where if directory else f"model={settings.model}",
-    )
-    settings = with_preprocessing(settings, spec.preprocessing)
-    machine = _layout_for_own(settings, spec, machine)
-    plan = BatchPlan(
-        pictures=len(data.train),
-        batch_size=settings.batch_size,
-        pieces=settings.trainer.accumulate_grad_batches,
-        processes=machine.processes.value,
-        smallest=2 if has_batch_norm(network) else 1,
-        balanced=data.train_labels() if settings.sampler == "balanced" else None,
-    )
-    head = head_of(spec)
-
-    def classifier_of(network: nn.Module, settings: TrainSettings) -> Classifier:
-        recipe = Recipe.of(settings)
-        data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
-        return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
-
-    _check_sizes(settings, spec)
-    _tell_start(settings, data, spec, machine, plan, choices)
-    budget = (
-        None if settings.max_minutes is None else TimeBudget(settings.max_minutes, began, len(data.valid))
-    )
-    if settings.learning_rate == "find":
-        trial = classifier_of(copy.deepcopy(network), replace(settings, learning_rate=USUAL))
-        found = find_rate(trial, data, settings, machine)
-        settings = replace(settings, learning_rate=found.value)
-        choices["learning_rate"] = found
-        LOG.info("learning_rate %g: %s", found.value, found.reason)
-    classifier = classifier_of(network, settings)
-    outcome = fit(classifier, data, settings, machine, folder, progress)
-    figures = (
-        _publish(settings, data, spec, machine, choices, outcome, progress)
-        if outcome.is_first_process
-        else {}
-    )
+    ready = prepare(settings, began, progress)
+    outcome = fit(ready.classifier, ready.data, ready.settings, ready.machine, folder, progress)
+    figures = _publish(ready, outcome, progress) if outcome.is_first_process else {}
     assert settings.output is not None
     result = RunResult(
         output=settings.output,
@@ -124,215 +44,20 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     return result
 
 
-def _resolved(
-    settings: TrainSettings, data: PictureData, directory: ModelDirectory | None
-) -> tuple[TrainSettings, dict[str, Choice]]:
-    """The settings without `auto`, and what was chosen for it."""
-    if directory is None:
-        architecture = find(settings.model, "model")
-        own_size, fixed = default_preprocessing(architecture).size, architecture.size_argument is not None
-        facts = gather(settings, data.train, None, own_size, fixed)
-    else:
-        spec = directory.spec
-        facts = gather(settings, data.train, spec, spec.preprocessing.size, True)
-    return resolve(settings, choose(facts, settings))
-
-
-def _check_sizes(settings: TrainSettings, spec: ModelSpec) -> None:
-    """Refuse a first picture size that the network cannot take."""
-    start, full = settings.start_size, spec.preprocessing.size
-    if not isinstance(start, int) or start == full:
-        return
-    if start > full:
-        raise SettingsError(
-            "the pictures would shrink",
-            where=f"start_size={start}",
-            accepted=f"less than image_size={full}",
-            remedy="use a smaller start_size, or null",
-        )
-    architecture = find(spec.network)
-    if architecture.size_argument:
-        raise SettingsError(
-            "the network is made for one picture size",
-            where=f"start_size={start}",
-            accepted=f"{spec.network} takes {full} only",
-            remedy="use start_size=null",
-        )
-    check_runs(architecture, spec.arguments, start)
-
-
-def _check_monitor(settings: TrainSettings, data: PictureData) -> None:
-    if settings.monitor == "valid_top5" and len(data.labels) <= 5:
-        raise SettingsError(
-            "a figure that means nothing here",
-            where="monitor=valid_top5",
-            accepted=f"with {len(data.labels)} labels the answer is always among the first five",
-            remedy="use monitor=valid_loss or valid_accuracy",
-        )
-
-
-def _layout_for_own(settings: TrainSettings, spec: ModelSpec, machine: Machine) -> Machine:
-    if settings.trainer.channels_last == "auto" and spec.network in own_names():
-        reason = "a network of your own may flatten by view, which fails in that layout"
-        return replace(machine, channels_last=Choice(False, reason))
-    return machine
-
-
-def _given_directory(settings: TrainSettings) -> ModelDirectory | None:
-    if not settings.model_is_directory:
-        find(settings.model, "model")
-        return None
-    directory = ModelDirectory.open(Path(settings.model), setting="model")
-    if directory.spec.state == "trained":
-        LOG.info("model is trained already: training goes on from its weights")
-    return directory
-
-
-def _starting_weights(
-    settings: TrainSettings, directory: ModelDirectory | None, progress: Progress
-) -> tuple[ModelSpec, dict[str, Tensor]]:
-    assert settings.random_seed is not None
-    if directory is not None:
-        check_tensors(directory)
-        preprocessing = changed(
-            directory.spec.preprocessing,
-            fit=_typed(settings.fit),
-            interpolation=_typed(settings.interpolation),
-            mean=_typed(settings.mean),
-            std=_typed(settings.std),
-        )
-        return replace(directory.spec, preprocessing=preprocessing), directory.load_weights()
-    return create_untrained(
-        settings.model,
-        pretrained=settings.pretrained,
-        arguments=settings.arguments,
-        random_seed=settings.random_seed,
-        image_size=_typed(settings.image_size),
-        fit=_typed(settings.fit),
-        resize=None,
-        interpolation=_typed(settings.interpolation),
-        mean=_typed(settings.mean),
-        std=_typed(settings.std),
-        setting="model",
-        progress=progress,
-    )
-
-
-def _typed(value: Any) -> Any:
-    """What the user typed; None where he left `auto`, which is then the model's own."""
-    return None if value == AUTO else value
-
-
-def _tell_start(
-    settings: TrainSettings,
-    data: PictureData,
-    spec: ModelSpec,
-    machine: Machine,
-    plan: BatchPlan,
-    choices: dict[str, Choice],
-) -> None:
-    LOG.info(
-        "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
-        spec.network,
-        len(data.labels),
-        len(data.train),
-        len(data.valid),
-        -(-len(plan.piece_sizes()) // plan.pieces),
-        settings.random_seed,
-    )
-    size = spec.preprocessing
-    rows = [] if "image_size" in choices else [("image_size", str(size.size), f"{size.fit}, the model's own")]
-    rows += [(name, _shown(choice.value), choice.reason) for name, choice in choices.items()]
-    rows += machine.lines()
-    LOG.info("%s", align(rows, indent="  "))
-    if plan.processes > 1:
-        LOG.info(
-            "%d processes share each batch of %d: same pictures and order as one; dropout and batch statistics differ",
-            plan.processes,
-            settings.batch_size,
-        )
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _publish(
-    settings: TrainSettings,
-    data: PictureData,
-    spec: ModelSpec,
-    machine: Machine,
-    choices: dict[str, Choice],
-    outcome: FitOutcome,
-    progress: Progress,
-) -> dict[str, float]:
+def _publish(ready: Preparation, outcome: FitOutcome, progress: Progress) -> dict[str, float]:
     """Write the model directory, and measure it as `discerna evaluate` would: these figures count."""
+    settings, machine = ready.settings, ready.machine
     assert settings.output is not None
-    record = _training_record(settings, data, machine, choices, outcome)
+    record = training_record(ready, outcome)
     write_model_directory(
-        settings.output, spec, outcome.weights, training=record, overwrite=settings.overwrite
+        settings.output, ready.spec, outcome.weights, training=record, overwrite=settings.overwrite
     )
     predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
-    workers = machine.workers.value
     return evaluate(
-        predictor, data.valid, setting="valid_data", batch_size=32, workers=workers, progress=progress
+        predictor,
+        ready.data.valid,
+        setting="valid_data",
+        batch_size=32,
+        workers=machine.workers.value,
+        progress=progress,
     ).headline()
-
-
-def _training_record(
-    settings: TrainSettings,
-    data: PictureData,
-    machine: Machine,
-    choices: dict[str, Choice],
-    outcome: FitOutcome,
-) -> dict[str, Any]:
-    """training.json: enough to repeat the run, nothing about who ran it and where."""
-    return {
-        "settings": _recorded(settings),
-        "recipe": {
-            name: {"value": choice.value, "reason": choice.reason} for name, choice in choices.items()
-        },
-        "machine": machine.as_json(),
-        "best_epoch": outcome.best_epoch,
-        "stopped": outcome.stopped,
-        "epochs": [
-            {name: value for name, value in row.items() if name != "pictures_per_second"}
-            for row in outcome.rows
-        ],
-        "data": {
-            "train": {"pictures": len(data.train), "fingerprint": data.train.fingerprint()},
-            "valid": {"pictures": len(data.valid), "fingerprint": data.valid.fingerprint()},
-        },
-        "packages": _packages(),
-    }
-
-
-def _recorded(settings: TrainSettings) -> dict[str, Any]:
-    """The settings that made the model: no place, no secret, and nothing that looks like code to import."""
-    values = without_places(masked(plain(settings)))
-    for where in ("output", "overwrite", "networks"):
-        del values[where]
-    values["callbacks"] = {name: own.get("_target_") for name, own in settings.callbacks.items()}
-    values["logger"]["own"] = {name: own.get("_target_") for name, own in settings.logger.own.items()}
-    return dict(values)
-
-
-def without_places(values: Any) -> Any:
-    """The values with each absolute path cut down to its last part."""
-    if isinstance(values, dict):
-        return {key: without_places(value) for key, value in values.items()}
-    if isinstance(values, list):
-        return [without_places(value) for value in values]
-    if isinstance(values, str) and values.startswith(("/", "~")):
-        return Path(values).name
-    return values
-
-
-def _packages() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree
-            continue
-    return found

@@ -9,6 +9,9 @@ from discerna.machine import Choice
 from discerna.recipes.facts import Facts
 from discerna.settings.train import TrainSettings
 
+OFF = "off"
+"""The reason of what is switched off; the start of a run does not tell these."""
+
 SMALL = 96
 """Pictures whose short side is below this are small: the usual 224 pixels would only blow them up."""
 SMALLEST_SIZE = 64
@@ -29,7 +32,7 @@ def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
     """A choice for every setting that may be `auto`, by its dotted name."""
     return {
         **(_view(facts) if facts.by_name else {}),
-        "start_size": Choice(None, "one size throughout"),
+        "start_size": Choice(None, OFF),
         "augmentation": _augmentation(facts),
         "augmentation.crop_scale": Choice([0.35, 1.0], "as augmentation=light"),
         "augmentation.flip": _flip(facts.look.mirror, 0.5, "left and right"),
@@ -42,15 +45,15 @@ def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
         "optimizer": Choice("adamw", "it learns fast at the usual rates"),
         "optimizer.weight_decay": Choice(0.01, "as optimizer=adamw"),
         "optimizer.body_rate": _body_rate(facts),
-        "optimizer.layer_decay": Choice(1.0, "all layers of the body learn alike"),
+        "optimizer.layer_decay": Choice(1.0, OFF),
         "scheduler": Choice("cosine", "the rate falls to 0 at the last step"),
         "scheduler.warmup": Choice(0.1, "as scheduler=cosine"),
-        "trainer.gradient_clip_val": Choice(None, "not needed"),
-        "label_smoothing": Choice(0.0, "probabilities stay honest"),
+        "trainer.gradient_clip_val": Choice(None, OFF),
+        "label_smoothing": Choice(0.0, OFF),
         "label_weights": _label_weights(facts, settings),
-        "sampler": Choice("shuffle", "each picture once an epoch"),
-        "freeze_epochs": Choice(0, "all layers learn from the start"),
-        "ema": Choice(0.0, "the weights themselves"),
+        "sampler": Choice("shuffle", OFF),
+        "freeze_epochs": Choice(0, OFF),
+        "ema": Choice(0.0, OFF),
     }
 
 
@@ -86,10 +89,10 @@ def _vertical_flip(facts: Facts) -> Choice:
 def _body_rate(facts: Facts) -> Choice:
     if facts.pretrained:
         return Choice(0.1, "the weights have learned already; the new head has to catch up")
-    return Choice(1.0, "all layers begin from nothing")
+    return Choice(1.0, OFF)
 
 
 def _label_weights(facts: Facts, settings: TrainSettings) -> Choice:
     if settings.sampler == "balanced":
         return Choice("none", "the sampler balances the labels")
-    return Choice("none", "each picture counts the same")
+    return Choice("none", OFF)

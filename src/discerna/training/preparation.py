@@ -1,0 +1,251 @@
+"""All that a training needs before its first step: data, choices, network, machine, batches."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from discerna import machine as machines
+from discerna.directories.model_dir import ModelDirectory, ModelSpec
+from discerna.errors import SettingsError
+from discerna.machine import Choice, Machine
+from discerna.networks.architectures import find
+from discerna.networks.assembly import (
+    check_tensors,
+    create_untrained,
+    has_batch_norm,
+    head_of,
+    network_for_labels,
+)
+from discerna.networks.input_sizes import changed, default_preprocessing
+from discerna.networks.registration import own_names
+from discerna.networks.skeletons import check_runs
+from discerna.progress import Progress
+from discerna.recipes.auto import OFF, choose
+from discerna.recipes.facts import gather
+from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
+from discerna.settings.recipe import Recipe
+from discerna.settings.train import TrainSettings
+from discerna.training.batch_plan import BatchPlan
+from discerna.training.classifier import Classifier
+from discerna.training.data_module import PictureData
+from discerna.training.rate_finder import USUAL
+from discerna.training.time_budget import TimeBudget
+from discerna.training.trainer import find_rate
+from discerna.wording import align
+
+LOG = logging.getLogger("discerna")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What `prepare` has made ready."""
+
+    settings: TrainSettings
+    """Without any `auto` that concerns learning."""
+    choices: dict[str, Choice]
+    """What was chosen for it."""
+    machine: Machine
+    data: PictureData
+    spec: ModelSpec
+    """Of the model that will come out."""
+    classifier: Classifier
+
+
+def prepare(settings: TrainSettings, began: float, progress: Progress) -> Preparation:
+    """Open the data, choose, make the network; `began` is when the command did."""
+    processes = machines.processes(settings.trainer)
+    directory = _given_directory(settings)
+    data = PictureData.open(settings)  # before weights are fetched or made, which may take long
+    _check_monitor(settings, data)
+    settings, choices = _resolved(settings, data, directory)
+    machine = machines.choose(settings.trainer, settings.loading, processes)
+    network, spec = _network(settings, directory, data, progress)
+    settings = with_preprocessing(settings, spec.preprocessing)
+    _check_sizes(settings, spec)
+    machine = _layout_for_own(settings, spec, machine)
+    plan = _plan(settings, data, network, machine)
+    _tell_start(settings, data, spec, machine, plan, choices)
+    budget = TimeBudget(settings.max_minutes, began, len(data.valid)) if settings.max_minutes else None
+    head = head_of(spec)
+
+    def classifier_of(network: nn.Module, settings: TrainSettings) -> Classifier:
+        recipe = Recipe.of(settings)
+        data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
+        return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
+
+    if settings.learning_rate == "find":
+        trial = classifier_of(copy.deepcopy(network), replace(settings, learning_rate=USUAL))
+        found = find_rate(trial, data, settings, machine)
+        LOG.info("learning_rate %g: %s", found.value, found.reason)
+        settings = replace(settings, learning_rate=found.value)
+        choices = {**choices, "learning_rate": found}
+    return Preparation(settings, choices, machine, data, spec, classifier_of(network, settings))
+
+
+def _network(
+    settings: TrainSettings, directory: ModelDirectory | None, data: PictureData, progress: Progress
+) -> tuple[nn.Module, ModelSpec]:
+    assert settings.random_seed is not None
+    spec, weights = _starting_weights(settings, directory, progress)
+    return network_for_labels(
+        spec,
+        weights,
+        data.labels,
+        random_seed=settings.random_seed,
+        image_size=_typed(settings.image_size),
+        where=directory.where if directory else f"model={settings.model}",
+    )
+
+
+def _plan(settings: TrainSettings, data: PictureData, network: nn.Module, machine: Machine) -> BatchPlan:
+    return BatchPlan(
+        pictures=len(data.train),
+        batch_size=settings.batch_size,
+        pieces=settings.trainer.accumulate_grad_batches,
+        processes=machine.processes.value,
+        smallest=2 if has_batch_norm(network) else 1,
+        balanced=data.train_labels() if settings.sampler == "balanced" else None,
+    )
+
+
+def _given_directory(settings: TrainSettings) -> ModelDirectory | None:
+    if not settings.model_is_directory:
+        find(settings.model, "model")
+        return None
+    directory = ModelDirectory.open(Path(settings.model), setting="model")
+    if directory.spec.state == "trained":
+        LOG.info("model is trained already: training goes on from its weights")
+    return directory
+
+
+def _check_monitor(settings: TrainSettings, data: PictureData) -> None:
+    if settings.monitor == "valid_top5" and len(data.labels) <= 5:
+        raise SettingsError(
+            "a figure that means nothing here",
+            where="monitor=valid_top5",
+            accepted=f"with {len(data.labels)} labels the answer is always among the first five",
+            remedy="use monitor=valid_loss or valid_accuracy",
+        )
+
+
+def _resolved(
+    settings: TrainSettings, data: PictureData, directory: ModelDirectory | None
+) -> tuple[TrainSettings, dict[str, Choice]]:
+    """The settings without `auto`, and what was chosen for it."""
+    if directory is None:
+        architecture = find(settings.model, "model")
+        own_size, fixed = default_preprocessing(architecture).size, architecture.size_argument is not None
+        facts = gather(settings, data.train, None, own_size, fixed)
+    else:
+        spec = directory.spec
+        facts = gather(settings, data.train, spec, spec.preprocessing.size, True)
+    return resolve(settings, choose(facts, settings))
+
+
+def _starting_weights(
+    settings: TrainSettings, directory: ModelDirectory | None, progress: Progress
+) -> tuple[ModelSpec, dict[str, Tensor]]:
+    assert settings.random_seed is not None
+    if directory is not None:
+        check_tensors(directory)
+        preprocessing = changed(
+            directory.spec.preprocessing,
+            fit=_typed(settings.fit),
+            interpolation=_typed(settings.interpolation),
+            mean=_typed(settings.mean),
+            std=_typed(settings.std),
+        )
+        return replace(directory.spec, preprocessing=preprocessing), directory.load_weights()
+    return create_untrained(
+        settings.model,
+        pretrained=settings.pretrained,
+        arguments=settings.arguments,
+        random_seed=settings.random_seed,
+        image_size=_typed(settings.image_size),
+        fit=_typed(settings.fit),
+        resize=None,
+        interpolation=_typed(settings.interpolation),
+        mean=_typed(settings.mean),
+        std=_typed(settings.std),
+        setting="model",
+        progress=progress,
+    )
+
+
+def _typed(value: Any) -> Any:
+    """What the user typed; None where he left `auto`, which is then the model's own."""
+    return None if value == AUTO else value
+
+
+def _check_sizes(settings: TrainSettings, spec: ModelSpec) -> None:
+    """Refuse a first picture size that the network cannot take."""
+    start, full = settings.start_size, spec.preprocessing.size
+    if not isinstance(start, int) or start == full:
+        return
+    if start > full:
+        raise SettingsError(
+            "the pictures would shrink",
+            where=f"start_size={start}",
+            accepted=f"less than image_size={full}",
+            remedy="use a smaller start_size, or null",
+        )
+    architecture = find(spec.network)
+    if architecture.size_argument:
+        raise SettingsError(
+            "the network is made for one picture size",
+            where=f"start_size={start}",
+            accepted=f"{spec.network} takes {full} only",
+            remedy="use start_size=null",
+        )
+    check_runs(architecture, spec.arguments, start)
+
+
+def _layout_for_own(settings: TrainSettings, spec: ModelSpec, machine: Machine) -> Machine:
+    if settings.trainer.channels_last == "auto" and spec.network in own_names():
+        reason = "a network of your own may flatten by view, which fails in that layout"
+        return replace(machine, channels_last=Choice(False, reason))
+    return machine
+
+
+def _tell_start(
+    settings: TrainSettings,
+    data: PictureData,
+    spec: ModelSpec,
+    machine: Machine,
+    plan: BatchPlan,
+    choices: dict[str, Choice],
+) -> None:
+    LOG.info(
+        "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
+        spec.network,
+        len(data.labels),
+        len(data.train),
+        len(data.valid),
+        -(-len(plan.piece_sizes()) // plan.pieces),
+        settings.random_seed,
+    )
+    size = spec.preprocessing
+    rows = [] if "image_size" in choices else [("image_size", str(size.size), f"{size.fit}, the model's own")]
+    rows += [
+        (name, _shown(choice.value), choice.reason)
+        for name, choice in choices.items()
+        if choice.reason != OFF
+    ]
+    rows += machine.lines()
+    LOG.info("%s", align(rows, indent="  "))
+    if plan.processes > 1:
+        LOG.info(
+            "%d processes share each batch of %d: same pictures and order as one; dropout and batch statistics differ",
+            plan.processes,
+            settings.batch_size,
+        )
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
