@@ -1,0 +1,186 @@
+"""`scripts/bench recipes`: train by several recipes on several picture sets and compare what comes of it.
+
+To add a recipe, write a function below and put it into RECIPES. What is trained already is not trained again: results
+are lines of a file, a job whose settings are the same is skipped, and a bench that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benches import jobs, picture_sets, table
+from benches.places import PICTURES, RESULTS
+
+Overrides = dict[str, Any]
+"""Settings as `discerna.train` takes them, other than model, data, epochs and seed."""
+
+Recipe = Callable[[int, int], Overrides]
+"""(number of labels, epochs) -> overrides."""
+
+
+def default(labels: int, epochs: int) -> Overrides:
+    """Discerna's, with nothing set."""
+    return {}
+
+
+def azure(labels: int, epochs: int) -> Overrides:
+    """The original component's (docs/from-azure-designer.md)."""
+    return {"experiment": "azure_designer"}
+
+
+def fastai(labels: int, epochs: int) -> Overrides:
+    """fastai's published defaults, emulated by our settings.
+
+    `fit_one_cycle` with lr_max 0.001, pct_start 0.25 and 64 pictures a batch; Adam with decoupled wd 0.01, mom 0.95,
+    sqr_mom 0.99, eps 1e-5; `aug_transforms()`: flip, zoom up to 1.1, lighting 0.2. One-cycle is a cosine after a
+    warmup here, without the movement of the momentum; its warp and its turn by 10 degrees are not emulated.
+    """
+    return {
+        "batch_size": 64,
+        "learning_rate": 0.001,
+        "optimizer": {"name": "adamw", "beta1": 0.95, "beta2": 0.99, "eps": 1e-5, "weight_decay": 0.01},
+        "scheduler": {"name": "cosine", "warmup": 0.25},
+        "augmentation": {"name": "light", "crop_scale": [0.82, 1.0], "flip": 0.5, "jitter": 0.2},
+        "early_stopping": "none",
+    }
+
+
+def ultralytics(labels: int, epochs: int) -> Overrides:
+    """The published defaults of `yolo classify train`, emulated by our settings.
+
+    optimizer=auto, which for short runs is AdamW of rate 0.002 * 5 / (4 + labels), betas 0.9 and 0.999, weight_decay
+    0.0005; 16 pictures a batch; warmup_epochs 3; crops of half the area or more, fliplr 0.5, hsv 0.4. The linear
+    descent to a hundredth is a cosine here; RandAugment and erasing 0.4 are not emulated.
+    """
+    return {
+        "batch_size": 16,
+        "learning_rate": round(0.002 * 5 / (4 + labels), 6),
+        "optimizer": {"name": "adamw", "weight_decay": 0.0005},
+        "scheduler": {"name": "cosine", "warmup": min(0.9, 3 / epochs)},
+        "augmentation": {"name": "light", "crop_scale": [0.5, 1.0], "flip": 0.5, "jitter": 0.4},
+        "early_stopping": "none",
+    }
+
+
+def torchvision(labels: int, epochs: int) -> Overrides:
+    """The published defaults of torchvision's references/classification, emulated by our settings.
+
+    SGD of rate 0.1 for 256 pictures a batch, scaled down to 32; momentum 0.9, weight_decay 0.0001 on every parameter;
+    crops from 0.08 of the area, flip 0.5. The rate's fall by ten after each third of the epochs is a cosine here.
+    """
+    return {
+        "batch_size": 32,
+        "learning_rate": 0.1 * 32 / 256,
+        "optimizer": {
+            "name": "sgd",
+            "momentum": 0.9,
+            "nesterov": False,
+            "weight_decay": 0.0001,
+            "decay_norm_and_bias": True,
+        },
+        "scheduler": {"name": "cosine", "warmup": 0.0},
+        "augmentation": {"name": "light", "crop_scale": [0.08, 1.0], "flip": 0.5, "jitter": 0.0},
+        "early_stopping": "none",
+    }
+
+
+RECIPES: dict[str, Recipe] = {
+    "default": default,
+    "azure": azure,
+    "fastai": fastai,
+    "ultralytics": ultralytics,
+    "torchvision": torchvision,
+}
+
+
+def main() -> int:
+    """Train what is missing, then print the tables."""
+    given = _arguments()
+    signal.signal(signal.SIGTERM, _leave)  # so that run folders are deleted
+    if not given.table:
+        wanted = [
+            jobs.job(
+                pictures,
+                name,
+                RECIPES[name](pictures.labels, epochs),
+                epochs=epochs,
+                seed=seed,
+                model=given.model,
+                image_size=given.image_size,
+                trainer=given.trainer,
+            )
+            for pictures in [
+                picture_sets.prepare(picture_sets.BY_NAME[name], PICTURES) for name in given.sets
+            ]
+            for seed in given.seeds
+            for epochs in given.epochs
+            for name in given.recipes
+        ]
+        # Seeds outermost: a bench that is stopped has compared all recipes on all sets, if only once.
+        wanted.sort(key=lambda job: (given.seeds.index(job.seed), given.epochs.index(job.epochs)))
+        todo = wanted if given.again else jobs.missing(wanted, jobs.read(given.out))
+        print(f"{len(wanted) - len(todo)} of {len(wanted)} trainings are done already", file=sys.stderr)
+        if todo and jobs.run(todo, given.out, given.jobs):
+            return 1
+    print(table.tables(jobs.read(given.out), given.recipes, given.sets))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench recipes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    every = list(picture_sets.BY_NAME)
+    parser.add_argument("--sets", type=_some_of(every), default=every, help=f"of {','.join(every)}")
+    parser.add_argument(
+        "--recipes", type=_some_of(RECIPES), default=list(RECIPES), help=f"of {','.join(RECIPES)}"
+    )
+    parser.add_argument("--epochs", type=_numbers, default=[5], help="such as 3,5,15")
+    parser.add_argument("--seeds", type=_numbers, default=[1, 2, 3], help="such as 1,2")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default: 2)")
+    parser.add_argument("--model", default="resnet18", help="a network's name, or a model directory")
+    parser.add_argument("--image-size", type=int, help="default: 64; with a model directory its own")
+    parser.add_argument("--trainer", default="cpu", help="cpu (default) or gpu")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the results file")
+    parser.add_argument(
+        "--again", action="store_true", help="train also what is done; the newer result counts"
+    )
+    parser.add_argument("--table", action="store_true", help="train nothing, print the tables")
+    given = parser.parse_args()
+    if given.image_size is None and not Path(given.model).is_dir():
+        given.image_size = 64
+    return given
+
+
+def _some_of(known: Sequence[str] | dict[str, Any]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(known)}")
+        return found
+
+    return names
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers with commas between them, not {text}") from None
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
