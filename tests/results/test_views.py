@@ -102,6 +102,17 @@ def test_crops_are_the_whole_and_four_corners_and_their_mirror_images(looking, t
         assert torch.equal(view.flip(-1), mirrored)
 
 
+class InPlace(LeftHalf):
+    def forward(self, pictures):
+        return super().forward(pictures.mul_(0.5))
+
+
+def test_a_network_may_change_what_it_is_given(looking):
+    image = two_coloured()
+    alone = matrix(looking(InPlace()), [image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)])
+    assert np.allclose(matrix(looking(InPlace(), "flip"), image), alone.mean(0), atol=1e-7)
+
+
 def test_all_views_weigh_the_same(looking):
     network = Recording()
     found = matrix(looking(network, "crops"), gradient())

@@ -32,7 +32,7 @@ from discerna.networks.assembly import logits, trained_network
 from discerna.networks.registration import own_names
 from discerna.progress import SILENT, Progress
 from discerna.results.picture_input import Picture, one_by_one, rgb
-from discerna.results.views import views_of
+from discerna.results.views import View, views_of
 from discerna.settings.loading import LoadingSettings
 
 
@@ -136,16 +136,17 @@ class Predictor:
         remedy = f"use batch_size={count // 2}" if count > 1 else "use device=cpu"
         with _failures(f"batch_size={count}, device={self.device}", remedy), _exact(self.device):
             moved = pictures.to(self.device, non_blocking=True)
-            ready = normalise(moved, self.spec.preprocessing)
             # One after the other: stacked, they would take the memory of a larger batch.
             views = views_of(self.views)
-            total = sum(self._of_view(view(ready)) for view in views)
+            total = sum(self._of_view(view, moved) for view in views)
             assert isinstance(total, Tensor)
             scores: NDArray[np.float32] = (total / len(views)).cpu().numpy()
             return scores
 
-    def _of_view(self, ready: Tensor) -> Tensor:
-        main, _ = logits(self.network(ready.contiguous(memory_format=self._layout)))
+    def _of_view(self, view: View, pictures: Tensor) -> Tensor:
+        # Each from the bytes, as a network may change its input in place.
+        ready = view(normalise(pictures, self.spec.preprocessing)).contiguous(memory_format=self._layout)
+        main, _ = logits(self.network(ready))
         return main.float().softmax(1)
 
     def _prediction(self, scores: NDArray[np.float32]) -> Prediction:
