@@ -70,6 +70,7 @@ def test_a_run_leaves_a_model_and_a_run_folder(train, tmp_path):
         == discerna.evaluate(model=result.output, data=train_data(result, "valid")).evaluation.accuracy
     )
     assert str(result.output.name) in result.summary() and "discerna score" in result.summary()
+    assert f"balanced {result.figures['balanced_accuracy']:.2%}" in result.summary()
 
 
 def train_data(result, part):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,11 @@ KEPT = 64_000_000
 """So many probabilities are kept, 256 MB, and ranked exactly; of more, only counts in bins are kept."""
 
 CELLS = 2**25
-"""The bins of all labels together, 128 MB: 32,256 a label with 1,000 labels."""
+"""The bins of all labels together, 128 MB, and the probabilities that wait to be counted, as much again."""
+
+LEAST = np.float32(2**-40)
+"""In bins, probabilities below this, 1e-12, count as equal."""
+LOWEST, HALF = (int(number.view(np.uint32)) for number in (LEAST, np.float32(0.5)))
 
 
 class RankFigures(NamedTuple):
@@ -37,119 +41,103 @@ class _Groups(NamedTuple):
     """How many of all pictures are lower or in the group."""
 
 
-class _Store(Protocol):
-    exact: bool
-
-    def add(self, probabilities: NDArray[np.float32]) -> None: ...
-
-    def groups(self, label: int, own: NDArray[np.float32]) -> _Groups: ...
-
-
 class Ranking:
     """Takes the probabilities of a known number of pictures, of which some may never come."""
 
     def __init__(self, labels: int, pictures: int) -> None:
-        self._labels = labels
-        self._seen = 0
+        self._pictures = 0
         self._truth = np.empty(pictures, np.int32)
         self._of_truth = np.empty(pictures, np.float32)
-        kept = labels * pictures <= KEPT
-        self._store: _Store = _Kept(labels, pictures) if kept else _Binned(labels)
+        self._bins: _Bins | None = None
+        room = pictures
+        if labels * pictures > KEPT:
+            self._bins = _Bins(labels)
+            room = min(pictures, max(1, CELLS // labels))
+        self._kept = np.empty((labels, room), np.float32)
+        self._end = 0
 
     def add(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
         """Take in the pictures with these probabilities [n, labels] and true labels [n]."""
-        new = slice(self._seen, self._seen + len(truth))
+        new = slice(self._pictures, self._pictures + len(truth))
         self._truth[new] = truth
         self._of_truth[new] = probabilities[np.arange(len(truth)), truth]
-        self._store.add(probabilities)
-        self._seen = new.stop
+        self._pictures = new.stop
+        while len(probabilities):
+            fit = probabilities[: self._kept.shape[1] - self._end]
+            self._kept[:, self._end : self._end + len(fit)] = fit.T
+            self._end += len(fit)
+            probabilities = probabilities[len(fit) :]
+            if self._bins is not None and self._end == self._kept.shape[1]:
+                self._count(self._bins)
 
     def figures(self) -> Iterator[RankFigures]:
         """Of each label, in order."""
-        truth = self._truth[: self._seen]
+        if self._bins is not None:
+            self._count(self._bins)
+        truth = self._truth[: self._pictures]
         order = np.argsort(truth, kind="stable")
-        ends = np.searchsorted(truth[order], np.arange(1, self._labels))
+        ends = np.searchsorted(truth[order], np.arange(1, len(self._kept)))
         for label, own in enumerate(np.split(self._of_truth[order], ends)):
-            if len(own):
-                yield self._of_label(len(own), self._store.groups(label, own))
-            else:
-                yield RankFigures(None, None, 0.0)
+            yield self._of_label(label, own) if len(own) else RankFigures(None, None, 0.0)
 
-    def _of_label(self, borne: int, groups: _Groups) -> RankFigures:
-        own, below, upto = groups
+    def _count(self, bins: _Bins) -> None:
+        """Leave the kept probabilities to the bins."""
+        for label, kept in enumerate(self._kept):
+            bins.add(label, kept[: self._end])
+        self._end = 0
+
+    def _of_label(self, label: int, borne: NDArray[np.float32]) -> RankFigures:
+        if self._bins is None:
+            own, below, upto = _exact_groups(self._kept[label, : self._end], borne)
+        else:
+            own, below, upto = self._bins.groups(label, borne)
         own_below = np.cumsum(own) - own
-        precision = (borne - own_below) / (self._seen - below)
-        average = float((own * precision).sum() / borne)
-        others = self._seen - borne
+        precision = (len(borne) - own_below) / (self._pictures - below)
+        average = float((own * precision).sum() / len(borne))
+        others = self._pictures - len(borne)
         if not others:
             return RankFigures(None, average, 0.0)
         tied = upto - below - own
-        # As floats: the pairs of a million pictures with a million others are near the end of int64.
-        pairs = float(borne) * others
+        pairs = len(borne) * others
         auroc = float((own * (below - own_below + tied / 2)).sum() / pairs)
-        return RankFigures(
-            auroc, average, 0.0 if self._store.exact else float((own * tied).sum() / 2 / pairs)
-        )
+        return RankFigures(auroc, average, float((own * tied).sum() / 2 / pairs) if self._bins else 0.0)
 
 
-class _Kept:
-    """Every probability, a row for each label."""
-
-    exact = True
-
-    def __init__(self, labels: int, pictures: int) -> None:
-        self._scores = np.empty((labels, pictures), np.float32)
-        self._seen = 0
-
-    def add(self, probabilities: NDArray[np.float32]) -> None:
-        end = self._seen + len(probabilities)
-        self._scores[:, self._seen : end] = probabilities.T
-        self._seen = end
-
-    def groups(self, label: int, own: NDArray[np.float32]) -> _Groups:
-        every = np.sort(self._scores[label, : self._seen])
-        distinct, counts = np.unique(own, return_counts=True)
-        return _Groups(
-            counts,
-            np.searchsorted(every, distinct, side="left"),
-            np.searchsorted(every, distinct, side="right"),
-        )
+def _exact_groups(every: NDArray[np.float32], borne: NDArray[np.float32]) -> _Groups:
+    """By a label's probability in every picture, and in those that bear it."""
+    ordered = np.sort(every)
+    distinct, own = np.unique(borne, return_counts=True)
+    below, upto = np.searchsorted(ordered, distinct), np.searchsorted(ordered, distinct, side="right")
+    return _Groups(own, below, upto)
 
 
-class _Binned:
+class _Bins:
     """How many probabilities lie in each of many bins: narrow ones near 0 and near 1, where most lie.
 
     A bin is a run of consecutive 32-bit floats: of the probability up to 0.5, above it of what is missing to 1.
     """
 
-    exact = False
-    HALF = int(np.float32(0.5).view(np.uint32))
-
     def __init__(self, labels: int) -> None:
         self._shift = 0
-        while self._bins * labels > CELLS:
+        while (2 * (HALF - LOWEST) >> self._shift) * labels >= CELLS:
             self._shift += 1
-        self._counts = np.zeros(labels * self._bins, np.uint32)
-        self._starts = np.arange(labels) * self._bins
+        self._counts = np.zeros((labels, (2 * (HALF - LOWEST) >> self._shift) + 1), np.uint32)
 
-    @property
-    def _bins(self) -> int:
-        return (2 * self.HALF >> self._shift) + 1
+    def add(self, label: int, probabilities: NDArray[np.float32]) -> None:
+        """Count in a label's probabilities."""
+        counts = self._counts[label]
+        counts += np.bincount(self._bin(probabilities), minlength=len(counts)).astype(np.uint32)
 
-    def add(self, probabilities: NDArray[np.float32]) -> None:
-        np.add.at(self._counts, (self._bin(probabilities) + self._starts).reshape(-1), 1)
-
-    def groups(self, label: int, own: NDArray[np.float32]) -> _Groups:
-        first = self._starts[label]
-        upto = np.cumsum(self._counts[first : first + self._bins], dtype=np.int64)
-        bins, counts = np.unique(self._bin(own), return_counts=True)
-        below = np.where(bins > 0, upto[bins - 1], 0)
-        return _Groups(counts, below, upto[bins])
+    def groups(self, label: int, borne: NDArray[np.float32]) -> _Groups:
+        """As `_exact_groups`; those of a bin count as equal."""
+        bins, own = np.unique(self._bin(borne), return_counts=True)
+        upto = np.cumsum(self._counts[label], dtype=np.int64)[bins]
+        return _Groups(own, upto - self._counts[label, bins], upto)
 
     def _bin(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
-        low = np.clip(probabilities, 0, 1)
-        high = low > 0.5
-        # Floats of one sign are in the order of their bits, and 1 - p is exact for p of 0.5 or more.
-        bits = np.where(high, 1 - low, low).view(np.uint32).astype(np.int64)
-        key: NDArray[np.int64] = np.where(high, 2 * self.HALF - bits, bits) >> self._shift
-        return key
+        high = probabilities > 0.5
+        # Positive floats are in the order of their bits, and 1 - p is exact for p from 0.5 to 1.
+        part = np.maximum(np.where(high, 1 - probabilities, probabilities), LEAST)
+        bits = part.view(np.uint32).astype(np.int64) - LOWEST
+        found: NDArray[np.int64] = np.where(high, 2 * (HALF - LOWEST) - bits, bits) >> self._shift
+        return found
