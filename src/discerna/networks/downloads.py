@@ -52,9 +52,15 @@ def cached_or_downloaded(url: str, progress: Progress, seconds: float | None = N
 
 
 def has_named_hash(name: str, digest: str) -> bool:
-    """Whether the SHA-256 begins with the digits in the name of torchvision's file."""
+    """Whether the SHA-256 begins with the digits in the file's name."""
+    digits = named_hash(name)
+    return bool(digits) and digest.startswith(digits)
+
+
+def named_hash(name: str) -> str:
+    """The digits of a SHA-256 in the name of a file of torchvision's or timm's; empty where there are none."""
     digits = re.search(r"-([0-9a-f]{8,})\.", name)
-    return digits is not None and digest.startswith(digits[1])
+    return digits[1] if digits else ""
 
 
 def probe(url: str, seconds: float | None = None, *, told: str = "") -> None:

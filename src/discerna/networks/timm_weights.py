@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from discerna.errors import DownloadError, SettingsError
+from discerna.errors import SettingsError
 from discerna.networks import timm_networks
-from discerna.networks.downloads import cached_or_downloaded, failed, probe
+from discerna.networks.downloads import cached_or_downloaded, failed, named_hash, probe
 from discerna.networks.storage import WithoutStorage
 from discerna.networks.timm_networks import PREFIX, TimmName
 from discerna.progress import Progress
@@ -90,6 +90,13 @@ def described(name: TimmName) -> TimmWeights:
             accepted=_others(name),
             remedy="use pretrained=false, or pass pretrained=FILE, a .safetensors or .pth file",
         )
+    if not hub and not named_hash(url.rpartition("/")[2]):
+        raise SettingsError(
+            "the weights cannot be checked",
+            where=f"{PREFIX}{name}",
+            accepted=f"{url} has no digits of a SHA-256 in its name",
+            remedy="download it, save its tensors as .safetensors, and pass pretrained=FILE",
+        )
     own_name = config.get("hf_hub_filename")
     licence = config.get("license")
     return TimmWeights(
@@ -111,7 +118,7 @@ def _from_hub(hub: str, files: tuple[str, ...], progress: Progress) -> Path:
     """The file of the hub, from its cache where it lies there; failure is told within two seconds."""
     import huggingface_hub
     from huggingface_hub import constants
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     repository, _, revision = hub.partition("@")
     for file in files:
@@ -127,9 +134,9 @@ def _from_hub(hub: str, files: tuple[str, ...], progress: Progress) -> Path:
         LOG.info("downloading %s of %s to %s", file, repository, constants.HF_HUB_CACHE)
         try:
             with _without_bars(), progress.task(f"downloading {file}", 0):
-                return Path(
-                    huggingface_hub.hf_hub_download(repository, file, revision=revision or None)
-                )
+                return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision or None))
+        except LocalEntryNotFoundError as error:  # the line broke
+            raise failed(address, error) from error
         except EntryNotFoundError as error:
             missing = missing or error
         except Exception as error:  # the hub's client and what it stands on raise all sorts
@@ -182,6 +189,3 @@ def conversion(name: TimmName, arguments: dict[str, Any]) -> Adapt:
         return converted
 
     return adapt
-
-
-__all__ = ["DownloadError", "TimmWeights", "conversion", "described", "tagged"]
