@@ -18,7 +18,7 @@ from discerna.networks import timm_networks
 from discerna.networks.architectures import accepted_arguments, check_arguments, find
 from discerna.networks.assembly import logits, network_for_labels, trained_network
 from discerna.networks.input_sizes import default_preprocessing
-from discerna.networks.skeletons import head_names
+from discerna.networks.skeletons import check_runs, head_names
 
 Create = Callable[..., tuple[ModelSpec, dict[str, Tensor]]]
 LABELS = ["cat", "dog", "frog"]
@@ -94,7 +94,9 @@ def test_arguments_that_are_taken():
     assert "drop_path_rate" in distilled, "its class hands them on to another"
 
 
-@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "test_efficientnet", "test_byobnet", "levit_128s"])
+@pytest.mark.parametrize(
+    "name", ["test_vit", "test_resnet", "test_efficientnet", "test_byobnet", "levit_128s"]
+)
 def test_arguments_are_plain(name: str):
     taken = accepted_arguments(find(f"timm/{name}"))
     assert not set(taken) & timm_networks.NEVER_ARGUMENTS
@@ -111,7 +113,10 @@ def test_arguments_are_plain(name: str):
         ({"drop_path_rate": "0.1"}, "it is a number"),
         ({"global_pool": "no"}, "wrong value: .*it is '' or 'avg' or "),
         *(({name: "x"}, "unknown argument") for name in ("checkpoint_path", "cache_dir", "pretrained_cfg")),
-        *(({name: "x"}, "unknown argument") for name in ("features_only", "scriptable", "device", "in_chans")),
+        *(
+            ({name: "x"}, "unknown argument")
+            for name in ("features_only", "scriptable", "device", "in_chans")
+        ),
         ({"norm_layer": "torch.nn.LayerNorm"}, "unknown argument"),
     ],
     ids=str,
@@ -199,6 +204,13 @@ def test_another_size(create: Create):
     network_for_labels(spec, weights, LABELS, random_seed=1, image_size=96)
 
 
+@pytest.mark.parametrize("name", ["vit_small_patch16_rope_mixed_224"])
+def test_networks_that_mix_tensors_with_and_without_storage(name: str):
+    architecture = find(f"timm/{name}")
+    assert head_names(architecture, {"img_size": 224}) == {"head.weight", "head.bias"}
+    check_runs(architecture, {"img_size": 224}, 224)
+
+
 def test_what_is_no_classifier(create: Create):
     with pytest.raises(SettingsError, match="the network is no classifier: timm/mobilenetv5_300m_enc"):
         create("timm/mobilenetv5_300m_enc")
@@ -251,9 +263,22 @@ def test_a_network_trains_and_is_loaded_again(name: str, size: int, create: Crea
 FAMILIES = [
     *("test_byobnet", "test_coatnet", "test_efficientnet_evos", "test_mambaout", "test_maxvit"),
     *("test_nfnet", "test_vit4", "test_vit_relpos"),
-    *("botnet26t_256", "cait_xxs24_224", "convit_tiny", "deit_tiny_distilled_patch16_224", "edgenext_xx_small"),
+    *(
+        "botnet26t_256",
+        "cait_xxs24_224",
+        "convit_tiny",
+        "deit_tiny_distilled_patch16_224",
+        "edgenext_xx_small",
+    ),
     *("efficientformer_l1", "fastvit_t8", "ghostnet_050", "inception_v3", "lcnet_035", "levit_128s"),
-    *("mobilenetv3_small_050", "mobilevit_xxs", "pit_ti_224", "poolformer_s12", "regnetx_002", "resmlp_12_224"),
+    *(
+        "mobilenetv3_small_050",
+        "mobilevit_xxs",
+        "pit_ti_224",
+        "poolformer_s12",
+        "regnetx_002",
+        "resmlp_12_224",
+    ),
     *("swin_tiny_patch4_window7_224", "tf_efficientnet_lite0", "tinynet_e", "vit_tiny_patch16_224"),
     *("vit_small_patch16_dinov3", "volo_d1_224", "xcit_nano_12_p16_224"),
 ]

@@ -166,7 +166,11 @@ def test_files_as_their_authors_wrote_them(create: Create, tmp_path: Path):
 @pytest.mark.parametrize(
     ("network", "pretrained", "words"),
     [
-        (NETWORK, "r160_in2k", "unknown weights: pretrained=r160_in2k; timm has r160_in1k of test_resnet; did"),
+        (
+            NETWORK,
+            "r160_in2k",
+            "unknown weights: pretrained=r160_in2k; timm has r160_in1k of test_resnet; did",
+        ),
         ("timm/resnet18.a1_in1k", "a2_in1k", "two names of weights: pretrained=a2_in1k"),
         ("timm/vit_huge_patch14_gap_224.in1k_ijepa", True, "cannot be checked: .*no digits of a SHA-256"),
         ("timm/vit_medium_patch16_clip_224.tinyclip_yfcc15m", "no.pth", "no such file of weights"),
@@ -190,7 +194,11 @@ def failed(create: Create, *words: str) -> None:
         create(NETWORK, pretrained=True)
     assert time.monotonic() - began < 3, "two seconds, and the network built"
     message = str(caught.value)
-    for word in (*words, "pass pretrained=PATH/model.safetensors, or pretrained=false", f"{HUB}/resolve/main/"):
+    for word in (
+        *words,
+        "pass pretrained=PATH/model.safetensors, or pretrained=false",
+        f"{HUB}/resolve/main/",
+    ):
         assert word in message, message
 
 

@@ -103,7 +103,8 @@ def _unknown(name: str, where: str) -> SettingsError:
     return SettingsError(
         "unknown network",
         where=where,
-        accepted="there are torchvision's, timm's as timm/NAME" + (f" and your own {', '.join(own)}" if own else ""),
+        accepted="there are torchvision's, timm's as timm/NAME"
+        + (f" and your own {', '.join(own)}" if own else ""),
         remedy=f"did you mean {' or '.join(near)}" if near else "see docs/networks.md for the names",
     )
 
@@ -112,7 +113,7 @@ def build(architecture: Architecture, num_labels: int, arguments: dict[str, Any]
     """The network with random weights from torch's generator, and a head for so many labels."""
     given = dict(arguments)
     if architecture.timm:
-        _refuse_foreign(architecture, given)
+        refuse_foreign(architecture, given)
         return architecture.builder(num_labels, given)
     if architecture.cls is None:
         network = architecture.builder(num_labels, **given)
@@ -126,7 +127,7 @@ def build(architecture: Architecture, num_labels: int, arguments: dict[str, Any]
     return architecture.builder(weights=None, num_classes=num_labels, **given)
 
 
-def _refuse_foreign(architecture: Architecture, arguments: Mapping[str, Any]) -> None:
+def refuse_foreign(architecture: Architecture, arguments: Mapping[str, Any]) -> None:
     """Raise a TypeError for arguments, perhaps from a file, that are not plain ones of timm's class."""
     # timm's own door would take any: a path to unpickle, a place to download to, an address.
     plain = _plain_of_timm(architecture)

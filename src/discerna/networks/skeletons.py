@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torchvision.models import GoogLeNetOutputs, InceptionOutputs
 
 from discerna.errors import SettingsError
-from discerna.networks.architectures import Architecture, accepted_arguments, build
+from discerna.networks import timm_networks
+from discerna.networks.architectures import Architecture, accepted_arguments, build, refuse_foreign
 from discerna.networks.storage import WithoutStorage
 from discerna.wording import shown
 
@@ -20,6 +21,9 @@ def skeleton(architecture: Architecture, num_labels: int, arguments: dict[str, A
     """The network without storage; one of a user's own that cannot be built so is built in full."""
     with torch.random.fork_rng(devices=[]):
         try:
+            if architecture.timm:
+                refuse_foreign(architecture, arguments)
+                return timm_networks.skeleton(architecture.timm, num_labels, arguments)
             with WithoutStorage():
                 return build(architecture, num_labels, arguments)
         except Exception as error:

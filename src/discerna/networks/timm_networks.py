@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_args, get_type_hints
 
+import torch
 from torch import nn
 
 from discerna.errors import MissingExtraError, SettingsError
@@ -35,7 +36,7 @@ NEVER_ARGUMENTS = frozenset(
     {
         # what is set elsewhere: by the labels, by image_size, by pretrained
         *("num_classes", "num_labels", "img_size", "pretrained", "in_chans"),
-        # what create_model and the builders take for themselves: paths, places, addresses, other things than classifiers
+        # what create_model and the builders take for themselves: paths, addresses, what makes no classifier
         *("pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "pretrained_model_args"),
         *("pretrained_filter_fn", "checkpoint_path", "cache_dir", "scriptable", "exportable", "no_jit"),
         *("features_only", "out_indices", "feature_cls", "model_cfg", "feature_cfg", "kwargs_filter"),
@@ -159,23 +160,39 @@ def _interpolation(name: str) -> Interpolation:
     return next((known for known in get_args(Interpolation) if known == name), "bicubic")
 
 
-def build(name: TimmName, num_labels: int, arguments: dict[str, Any]) -> nn.Module:
-    """The network with random weights; `arguments` have been checked."""
+def build(
+    name: TimmName, num_labels: int, arguments: dict[str, Any], *, pretrained: bool = False
+) -> nn.Module:
+    """The network with random weights, unless timm shall load some; `arguments` have been checked."""
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
     with quiet():
         network = package(PREFIX + str(name)).create_model(
-            str(name), pretrained=False, num_classes=num_labels, **given
+            str(name), pretrained=pretrained, num_classes=num_labels, **given
         )
     assert isinstance(network, nn.Module)
     return network
+
+
+def skeleton(
+    name: TimmName, num_labels: int, arguments: dict[str, Any], *, pretrained: bool = False
+) -> nn.Module:
+    """The network without storage."""
+    try:
+        with WithoutStorage():
+            return build(name, num_labels, arguments, pretrained=pretrained)
+    except RuntimeError as error:
+        if "meta" not in str(error):
+            raise
+    # Some mix what torch.arange makes, which has storage, with what torch.rand makes.
+    with torch.device("meta"), WithoutStorage():
+        return build(name, num_labels, arguments, pretrained=pretrained)
 
 
 @lru_cache(maxsize=256)
 def parameters(name: TimmName) -> dict[str, Any]:
     """The parameters of the network's class with their types; that of one without a type follows its default."""
     try:
-        with WithoutStorage():
-            network = build(name, 2, {})
+        network = skeleton(name, 2, {})
     except Exception as error:  # some need packages that are not there
         raise SettingsError(
             f"{PREFIX}{name} cannot be built",

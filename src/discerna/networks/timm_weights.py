@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from discerna.errors import SettingsError
 from discerna.networks import timm_networks
 from discerna.networks.downloads import cached_or_downloaded, failed, named_hash, probe
-from discerna.networks.storage import WithoutStorage
 from discerna.networks.timm_networks import PREFIX, TimmName
 from discerna.progress import Progress
 from discerna.wording import shown
@@ -148,31 +147,29 @@ def _from_hub(hub: str, files: tuple[str, ...], progress: Progress) -> Path:
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Without the hub's own bars: what is printed is printed by the console alone."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    shows = not are_progress_bars_disabled()
+    utils: Any = importlib.import_module("huggingface_hub.utils")
+    shows = not utils.are_progress_bars_disabled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where the environment decides
         if shows:
-            disable_progress_bars()
+            utils.disable_progress_bars()
         try:
             yield
         finally:
             if shows:
-                enable_progress_bars()
+                utils.enable_progress_bars()
 
 
 def conversion(name: TimmName, arguments: dict[str, Any]) -> Adapt:
     """How timm turns a file of weights into the network's own: names of old, tables for another size."""
     # Each network hands its converter to timm's loader, under no name that all share; so the loader is
     # taken by what listens only. timm calls the converter with one argument or with two.
-    builder = importlib.import_module("timm.models._builder")
+    builder: Any = importlib.import_module("timm.models._builder")
     heard: list[Any] = []
     original = builder.load_pretrained
     builder.load_pretrained = lambda *_, filter_fn=None, **__: heard.append(filter_fn)
     try:
-        with WithoutStorage(), timm_networks.quiet():
-            timm_networks.package(str(name)).create_model(str(name), pretrained=True, **arguments)
+        timm_networks.skeleton(name, 2, arguments, pretrained=True)
     finally:
         builder.load_pretrained = original
     convert = heard[0] if heard else None
