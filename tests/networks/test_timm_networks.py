@@ -100,7 +100,7 @@ def test_arguments_that_are_taken():
 def test_arguments_are_plain(name: str):
     taken = accepted_arguments(find(f"timm/{name}"))
     assert not set(taken) & timm_networks.NEVER_ARGUMENTS
-    assert not {"norm_layer", "block", "cfg", "block_fn", "embed_layer"} & set(taken)
+    assert not {"norm_layer", "block", "cfg", "block_fn", "embed_layer", "act_layer"} & set(taken)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,9 @@ def _plain_of_timm(architecture: Architecture) -> dict[str, Any]:
     return {
         name: hint
         for name, hint in timm_networks.parameters(architecture.timm).items()
-        if name not in timm_networks.NEVER_ARGUMENTS and _is_plain(hint)
+        if name not in timm_networks.NEVER_ARGUMENTS
+        and not name.endswith(timm_networks.CODE)
+        and _is_plain(hint)
     }
 
 

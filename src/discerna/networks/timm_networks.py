@@ -45,6 +45,9 @@ NEVER_ARGUMENTS = frozenset(
 )
 """Arguments that nobody may set, whatever a class of timm's may call its own one day."""
 
+CODE = ("_layer", "_layer_cl", "_cls", "_fn")
+"""How parameters end that are classes or functions, which timm lets be given by name too."""
+
 _FITS: dict[str, Fit] = {"center": "crop", "squash": "stretch", "border": "pad"}
 
 
