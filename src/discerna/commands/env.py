@@ -23,7 +23,7 @@ CORE = (
     "pillow",
     "safetensors",
 )
-EXTRAS = {"demo": "scikit-learn", "table": "pyarrow", "tensorboard": "tensorboard"}
+EXTRAS = {"demo": "scikit-learn", "table": "pyarrow", "tensorboard": "tensorboard", "timm": "timm"}
 
 
 @dataclass(frozen=True)

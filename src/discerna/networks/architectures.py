@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin
+from functools import partial
+from typing import Any, Literal, Union, get_args, get_origin
 
 import torch
 from torch import nn
@@ -15,11 +16,13 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from discerna.errors import SettingsError
+from discerna.networks import timm_networks
 from discerna.networks.registration import import_user_modules as import_user_modules
 from discerna.networks.registration import own_names, own_network
+from discerna.networks.timm_networks import TimmName
 from discerna.wording import shown
 
-RESERVED = ("timm/", "registry:")
+RESERVED = ("registry:",)
 """Prefixes that will name networks from elsewhere one day."""
 
 SIZE_ARGUMENTS = {"VisionTransformer": "image_size", "MaxVit": "input_size"}
@@ -35,18 +38,27 @@ class Architecture:
     name: str
     builder: Callable[..., nn.Module]
     cls: type[nn.Module] | None
-    """Torchvision's class; None for a network of the user's own."""
+    """Torchvision's class; None for a network of timm's or of the user's own."""
     image_size: int | None
-    """What a user registered; torchvision's own sizes come with its weights."""
+    """What a user registered; other networks' sizes come with their weights."""
+    timm: TimmName | None = None
+    """What timm calls it; None for a network that is not timm's."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a user registered it."""
+        return self.cls is None and self.timm is None
 
     @property
     def size_argument(self) -> str | None:
         """The argument that fixes the size of the picture when the network is made, where there is one."""
+        if self.timm:
+            return "img_size" if timm_networks.takes_size(self.timm) else None
         return SIZE_ARGUMENTS.get(self.cls.__name__) if self.cls else None
 
 
 def names() -> list[str]:
-    """All networks: torchvision's, then those of the user's own."""
+    """All networks but timm's: torchvision's, then those of the user's own."""
     return [*_torchvision_names(), *own_names()]
 
 
@@ -61,9 +73,13 @@ def find(name: str, setting: str = "network") -> Architecture:
         raise SettingsError(
             "a source of networks that is not available in this version",
             where=where,
-            accepted="torchvision's networks and your own",
+            accepted="torchvision's networks, timm's as timm/NAME, and your own",
             remedy="use a name from docs/networks.md, or register a network of your own",
         )
+    if name.startswith(timm_networks.PREFIX):
+        found = timm_networks.find(name, where)
+        builder = partial(timm_networks.build, found)
+        return Architecture(f"{timm_networks.PREFIX}{found}", builder, None, None, found)
     if name in _torchvision_names():
         if name in own_names():
             raise SettingsError(
@@ -87,7 +103,8 @@ def _unknown(name: str, where: str) -> SettingsError:
     return SettingsError(
         "unknown network",
         where=where,
-        accepted="there are torchvision's" + (f" and your own {', '.join(own)}" if own else ""),
+        accepted="there are torchvision's, timm's as timm/NAME"
+        + (f" and your own {', '.join(own)}" if own else ""),
         remedy=f"did you mean {' or '.join(near)}" if near else "see docs/networks.md for the names",
     )
 
@@ -95,6 +112,9 @@ def _unknown(name: str, where: str) -> SettingsError:
 def build(architecture: Architecture, num_labels: int, arguments: dict[str, Any]) -> nn.Module:
     """The network with random weights from torch's generator, and a head for so many labels."""
     given = dict(arguments)
+    if architecture.timm:
+        refuse_foreign(architecture, given)
+        return architecture.builder(num_labels, given)
     if architecture.cls is None:
         network = architecture.builder(num_labels, **given)
         if not isinstance(network, nn.Module):
@@ -105,6 +125,31 @@ def build(architecture: Architecture, num_labels: int, arguments: dict[str, Any]
     if architecture.size_argument == "input_size":
         given["input_size"] = tuple(given["input_size"])  # JSON has only lists
     return architecture.builder(weights=None, num_classes=num_labels, **given)
+
+
+def refuse_foreign(architecture: Architecture, arguments: Mapping[str, Any]) -> None:
+    """Raise a TypeError for arguments, perhaps from a file, that are not plain ones of timm's class."""
+    # timm's own door would take any: a path to unpickle, a place to download to, an address.
+    plain = _plain_of_timm(architecture)
+    if architecture.size_argument:
+        plain["img_size"] = int
+    for name, value in arguments.items():
+        if name not in plain:
+            raise TypeError(f"it does not take {shown(name)}")
+        if not _fits(plain[name], value) or timm_networks.too_large(value):
+            raise TypeError(f"{name} cannot be {shown(repr(value))}")
+
+
+def _plain_of_timm(architecture: Architecture) -> dict[str, Any]:
+    """The parameters of timm's class that YAML can give."""
+    assert architecture.timm is not None
+    return {
+        name: hint
+        for name, hint in timm_networks.parameters(architecture.timm).items()
+        if name not in timm_networks.NEVER_ARGUMENTS
+        and not name.endswith(timm_networks.CODE)
+        and _is_plain(hint)
+    }
 
 
 def check_arguments(architecture: Architecture, arguments: dict[str, Any]) -> None:
@@ -121,13 +166,13 @@ def check_arguments(architecture: Architecture, arguments: dict[str, Any]) -> No
                 accepted="the head follows from the labels of train_data",
                 remedy=f"leave out arguments.{name}",
             )
-        if name in SIZE_ARGUMENTS.values() and name not in accepted:
+        if name in (*SIZE_ARGUMENTS.values(), architecture.size_argument) and name not in accepted:
             raise SettingsError("not an argument", where=where, remedy=f"use image_size={value}")
         if name in ("weights", "pretrained"):
             raise SettingsError("not an argument", where=where, remedy=f"use pretrained={value}")
         if name not in accepted and not _takes_any(architecture):
             raise _unknown_argument(architecture, name, where, list(accepted))
-        if architecture.cls is not None and not _fits(accepted[name], value):
+        if not architecture.is_own and not _fits(accepted[name], value):
             raise SettingsError("wrong value", where=where, accepted=f"it is {_words(accepted[name])}")
 
 
@@ -145,6 +190,9 @@ def _unknown_argument(
 
 def accepted_arguments(architecture: Architecture) -> dict[str, Any]:
     """The names of the arguments that a user may give, with their types."""
+    if architecture.timm:
+        found = _plain_of_timm(architecture)
+        return {name: hint for name, hint in found.items() if _timm_takes(architecture, name)}
     if architecture.cls is None:
         return {p.name: p.annotation for p in _parameters(architecture.builder)[1:]}
     return {
@@ -163,7 +211,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def _takes_any(architecture: Architecture) -> bool:
     """Whether a user's builder has **kwargs."""
     found = inspect.signature(architecture.builder).parameters.values()
-    return architecture.cls is None and any(p.kind is p.VAR_KEYWORD for p in found)
+    return architecture.is_own and any(p.kind is p.VAR_KEYWORD for p in found)
 
 
 class _BuildingBegan(Exception):
@@ -196,6 +244,22 @@ def _builder_takes(architecture: Architecture, parameter: inspect.Parameter) -> 
     return True
 
 
+def _timm_takes(architecture: Architecture, name: str) -> bool:
+    """Whether an argument of timm's class may be given, or is what makes the name what it is."""
+    try:
+        with _StopAtFirstTensor():
+            architecture.builder(2, {name: _TRIAL})
+    except TypeError as error:
+        return "multiple values" not in str(error) and "unexpected keyword" not in str(error)
+    except Exception:  # it reached what works with it, which shows that the trial is no value
+        return True
+    return True
+
+
+_TRIAL = object()
+"""A value that no network can work with."""
+
+
 def _smallest_size(architecture: Architecture) -> dict[str, Any]:
     return {"input_size": [224, 224]} if architecture.size_argument == "input_size" else {}
 
@@ -204,7 +268,9 @@ def _is_plain(hint: Any) -> bool:
     """Whether YAML can hold a value of the type."""
     if hint in (int, float, bool, str, types.NoneType, Any):
         return True
-    if get_origin(hint) in (Union, types.UnionType, list, tuple):
+    if get_origin(hint) is Literal:
+        return True
+    if get_origin(hint) in (Union, types.UnionType, list, tuple, Sequence):
         return all(_is_plain(member) for member in get_args(hint) if member is not ...)
     return False
 
@@ -214,7 +280,9 @@ def _fits(hint: Any, value: Any) -> bool:
     origin, members = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(member, value) for member in members)
-    if origin is list:
+    if origin is Literal:
+        return any(type(value) is type(member) and value == member for member in members)
+    if origin in (list, Sequence) or (origin is tuple and members[-1] is ...):
         return isinstance(value, list) and all(_fits(members[0], item) for item in value)
     if origin is tuple:
         return isinstance(value, list) and len(value) == len(members) and all(map(_fits, members, value))
@@ -229,7 +297,9 @@ def _words(hint: Any) -> str:
     """The type for people."""
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(_words(member) for member in get_args(hint))
-    if get_origin(hint) in (list, tuple):
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    if get_origin(hint) in (list, tuple, Sequence):
         return f"a list ({_words(get_args(hint)[0])})"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return words.get(hint, "null")

@@ -22,6 +22,8 @@ from discerna.networks.architectures import Architecture, check_arguments, find
 from discerna.networks.input_sizes import changed, default_preprocessing, with_size
 from discerna.networks.skeletons import built, check_runs, head_names, shapes, skeleton
 from discerna.networks.skeletons import logits as logits
+from discerna.networks.timm_networks import PREFIX
+from discerna.networks.timm_weights import conversion, tagged
 from discerna.progress import SILENT, Progress
 from discerna.settings.preprocessing import Fit, Interpolation
 from discerna.wording import shown
@@ -49,13 +51,18 @@ def create_untrained(
 ) -> tuple[ModelSpec, dict[str, Tensor]]:
     """The spec and the weights of a network, which the user named as `setting`; None leaves its own value."""
     architecture = find(network, setting)
+    if architecture.timm and pretrained and not weights_of_others.is_file(pretrained):
+        architecture = find(f"{PREFIX}{tagged(architecture.timm, pretrained)}", setting)
+    network = architecture.name
     check_arguments(architecture, arguments)
     source = weights_of_others.choose(architecture, pretrained)
     own = default_preprocessing(architecture, source.entry if source else None)
     preprocessing = changed(
         own, image_size=image_size, fit=fit, resize=resize, interpolation=interpolation, mean=mean, std=std
     )
-    if source and source.entry and architecture.size_argument and preprocessing.size != own.size:
+    # timm fits its tables of positions to another size; torchvision does not.
+    fixed = architecture.size_argument and not architecture.timm
+    if source and source.entry and fixed and preprocessing.size != own.size:
         raise SettingsError(
             "the weights are for another picture size",
             where=f"image_size={preprocessing.size}",
@@ -72,7 +79,8 @@ def create_untrained(
     with _seeded(random_seed):
         made = built(architecture, UNTRAINED_LABELS, arguments)
     if path:
-        weights_of_others.fill(made, path, head)
+        adapt = conversion(architecture.timm, arguments) if architecture.timm else None
+        weights_of_others.fill(made, path, head, adapt)
     spec = ModelSpec(
         state="untrained",
         network=network,
@@ -152,12 +160,12 @@ def trained_network(directory: ModelDirectory) -> nn.Module:
     check_tensors(directory)
     weights = directory.load_weights()
     architecture = find(spec.network)
-    if architecture.cls is not None:
+    if architecture.cls is not None:  # torchvision's keep no tensors but those of their state
         network = skeleton(architecture, len(spec.labels), spec.arguments)
         _load(network, weights, directory.where, assign=True)
         if not any(tensor.is_meta for tensor in chain(network.parameters(), network.buffers())):
             return network.eval()
-    # A user's network may keep tensors that are no parameters, which a skeleton has without values.
+    # Others may keep tensors that are no parameters, which a skeleton has without values.
     with torch.random.fork_rng(devices=[]):
         network = built(architecture, len(spec.labels), spec.arguments)
     _load(network, weights, directory.where)

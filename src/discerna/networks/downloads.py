@@ -1,4 +1,4 @@
-"""Fetching torchvision's weights, from torch's cache where they lie there; failure is told within seconds."""
+"""Fetching files of weights, from torch's cache where they lie there; failure is told within seconds."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ READ_SECONDS = 60.0
 _BLOCK = 1 << 20
 
 
-def cached_or_downloaded(url: str, progress: Progress) -> Path:
-    """The file of that address, in the cache that torch.hub uses too."""
+def cached_or_downloaded(url: str, progress: Progress, seconds: float | None = None) -> Path:
+    """The file of that address, in the cache that torch.hub uses too; `seconds` as of `probe`."""
     target = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if target.is_file():
         if has_named_hash(target.name, file_digest(target)):
             return target
         LOG.warning("%s is damaged and is downloaded again", target)
-    _probe(url)
+    probe(url, seconds)
     LOG.info("downloading %s to %s", target.name, target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,23 +47,30 @@ def cached_or_downloaded(url: str, progress: Progress) -> Path:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()
-        raise _failed(url, error) from error
+        raise failed(url, error) from error
     return target
 
 
 def has_named_hash(name: str, digest: str) -> bool:
-    """Whether the SHA-256 begins with the digits in the name of torchvision's file."""
+    """Whether the SHA-256 begins with the digits in the file's name."""
+    digits = named_hash(name)
+    return bool(digits) and digest.startswith(digits)
+
+
+def named_hash(name: str) -> str:
+    """The digits of a SHA-256 in the name of a file of torchvision's or timm's; empty where there are none."""
     digits = re.search(r"-([0-9a-f]{8,})\.", name)
-    return digits is not None and digest.startswith(digits[1])
+    return digits[1] if digits else ""
 
 
-def _probe(url: str) -> None:
-    """Raise a DownloadError within seconds where the server cannot be reached."""
+def probe(url: str, seconds: float | None = None, *, told: str = "") -> None:
+    """Raise a DownloadError of `told`, or of the url, where the server cannot be reached within the time."""
+    wait = PROBE_SECONDS if seconds is None else seconds
     answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            urlopen(Request(url, method="HEAD"), timeout=PROBE_SECONDS).close()
+            urlopen(Request(url, method="HEAD"), timeout=wait).close()
         except HTTPError as error:  # the server, or a proxy on the way, is there; some refuse HEAD
             error.close()
             answer.put(None)
@@ -74,11 +81,11 @@ def _probe(url: str) -> None:
 
     threading.Thread(target=ask, name="discerna-probe", daemon=True).start()
     try:
-        error = answer.get(timeout=PROBE_SECONDS)
+        error = answer.get(timeout=wait)
     except queue.Empty:
-        error = TimeoutError(f"no answer within {PROBE_SECONDS:g} seconds")
+        error = TimeoutError(f"no answer within {wait:g} seconds")
     if error is not None:
-        raise _failed(url, error) from error
+        raise failed(told or url, error) from error
 
 
 def _download(url: str, target: Path, progress: Progress) -> None:
@@ -103,7 +110,8 @@ def _download(url: str, target: Path, progress: Progress) -> None:
             part.unlink()
 
 
-def _failed(url: str, error: Exception) -> DownloadError:
+def failed(url: str, error: Exception) -> DownloadError:
+    """The error for a file that could not be fetched."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     name = url.rpartition("/")[2]
     return DownloadError(

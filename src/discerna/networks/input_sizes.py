@@ -8,6 +8,7 @@ from typing import Any
 from torchvision import models
 
 from discerna.errors import SettingsError
+from discerna.networks import timm_networks
 from discerna.networks.architectures import Architecture
 from discerna.networks.registration import DEFAULT_IMAGE_SIZE
 from discerna.networks.skeletons import skeleton
@@ -18,7 +19,9 @@ IMAGENET_STD = [0.229, 0.224, 0.225]
 
 
 def default_preprocessing(architecture: Architecture, weights: Any = None) -> Preprocessing:
-    """What torchvision used for `weights`; for random ones, what its weights of the smallest pictures got."""
+    """What was used for `weights`; for random ones, what torchvision's weights of the smallest pictures got."""
+    if architecture.timm:
+        return timm_networks.preprocessing(architecture.timm)
     if architecture.cls is None:
         size = architecture.image_size or DEFAULT_IMAGE_SIZE
         return Preprocessing(

@@ -1,4 +1,4 @@
-"""Weights that somebody trained: torchvision's, from its cache or the network, or a file of the user's."""
+"""Weights that somebody trained: torchvision's or timm's, from a cache or the network, or a user's file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from discerna.directories.model_files import file_digest
 from discerna.errors import SettingsError
 from discerna.networks.architectures import Architecture
 from discerna.networks.downloads import cached_or_downloaded, has_named_hash
+from discerna.networks.timm_weights import Adapt, TimmWeights
+from discerna.networks.timm_weights import described as described_by_timm
 from discerna.progress import Progress
 from discerna.settings.build import absolute, nearest
 from discerna.wording import shown
@@ -39,21 +41,27 @@ class Source:
     """Where pretrained weights come from."""
 
     entry: Any
-    """Torchvision's description of the weights; None for a file that is none of torchvision's."""
+    """Torchvision's description of the weights, or TimmWeights; None for a file that is none of torchvision's."""
     path: Path | None
-    """The user's file; None where torchvision's is to be fetched."""
+    """The user's file; None where the weights are to be fetched."""
 
     def described(self) -> dict[str, str]:
         """What the model directory tells of them."""
         if self.entry is None:
             assert self.path is not None
             return {"name": shown(self.path.name), "sha256": file_digest(self.path), "licence": "not known"}
+        if isinstance(self.entry, TimmWeights):
+            return self.entry.described()
         licence = self.entry.meta.get("license") or TORCHVISION_LICENCE
         return {"name": self.entry.name, "file": file_of(self.entry), "licence": str(licence)}
 
     def fetched(self, progress: Progress) -> Path:
         """The file, which may have to be downloaded."""
-        return self.path or cached_or_downloaded(self.entry.url, progress)
+        if self.path:
+            return self.path
+        if isinstance(self.entry, TimmWeights):
+            return self.entry.fetched(progress)
+        return cached_or_downloaded(self.entry.url, progress)
 
 
 def file_of(entry: Any) -> str:
@@ -61,13 +69,20 @@ def file_of(entry: Any) -> str:
     return str(entry.url).rpartition("/")[2]
 
 
+def is_file(pretrained: bool | str) -> TypeGuard[str]:
+    """Whether the setting `pretrained` names a file, not weights that torchvision or timm know."""
+    return isinstance(pretrained, str) and ("/" in pretrained or pretrained.endswith(SUFFIXES))
+
+
 def choose(architecture: Architecture, pretrained: bool | str) -> Source | None:
     """What the setting `pretrained` means for the network; nothing is downloaded yet."""
     if pretrained is False:
         return None
-    if isinstance(pretrained, str) and ("/" in pretrained or pretrained.endswith(SUFFIXES)):
+    if is_file(pretrained):
         path = _checked_file(absolute(pretrained), pretrained)
         return Source(_recognised(architecture, path), path)
+    if architecture.timm:
+        return Source(described_by_timm(architecture.timm), None)
     entries = _entries(architecture)
     if not entries:
         raise SettingsError(
@@ -129,10 +144,19 @@ def _recognised(architecture: Architecture, path: Path) -> Any:
     return next((entry for entry in entries if has_named_hash(file_of(entry), digest)), None)
 
 
-def fill(network: nn.Module, path: Path, head: frozenset[str]) -> None:
-    """Put the weights in the file into the network, all but the head; refuses whatever does not fit."""
+def fill(network: nn.Module, path: Path, head: frozenset[str], adapt: Adapt | None = None) -> None:
+    """Put the weights in the file into the network, all but the head; refuses whatever does not fit.
+
+    `adapt` turns what the file holds into the network's tensors where it may hold others.
+    """
     where = f"pretrained={shown(str(path))}"
-    state = _without(_renamed(_read(path, where)), network, head)
+    read = _renamed(_read(path, where))
+    if adapt:
+        try:
+            read = adapt(read, network)
+        except Exception as error:  # what comes from another network makes it stumble anywhere
+            raise _mismatch(where, shown(" ".join(f"{type(error).__name__}: {error}".split()))) from error
+    state = _without(read, network, head)
     own = network.state_dict()
     wrong = [
         f"{shown(name)} is {_size(tensor)}, not {_size(own[name])}"

@@ -6,56 +6,35 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torchvision.models import GoogLeNetOutputs, InceptionOutputs
 
 from discerna.errors import SettingsError
-from discerna.networks.architectures import Architecture, accepted_arguments, build
+from discerna.networks import timm_networks
+from discerna.networks.architectures import Architecture, accepted_arguments, build, refuse_foreign
+from discerna.networks.storage import WithoutStorage
 from discerna.wording import shown
 
 Shapes = dict[str, tuple[int, ...]]
-
-MOST_TENSORS = 5_000
-"""The largest of torchvision has 1,548; a file that asks for more would have us build for hours."""
-
-_MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
-
-
-class _WithoutStorage(TorchFunctionMode):
-    """What makes new tensors makes them on the meta device."""
-
-    # `torch.device("meta")` would send the results of torch.tensor and torch.arange there too, and regnets
-    # compute the widths of their layers with those.
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if func in _MAKERS:
-            self.count += 1
-            if self.count > MOST_TENSORS:
-                raise ValueError(f"the network would have more than {MOST_TENSORS} tensors")
-            kwargs["device"] = "meta"
-        return func(*args, **kwargs)
 
 
 def skeleton(architecture: Architecture, num_labels: int, arguments: dict[str, Any]) -> nn.Module:
     """The network without storage; one of a user's own that cannot be built so is built in full."""
     with torch.random.fork_rng(devices=[]):
         try:
-            with _WithoutStorage():
+            if architecture.timm:
+                refuse_foreign(architecture, arguments)
+                return timm_networks.skeleton(architecture.timm, num_labels, arguments)
+            with WithoutStorage():
                 return build(architecture, num_labels, arguments)
         except Exception as error:
-            if architecture.cls is None:
+            if architecture.is_own:
                 return _full(architecture, num_labels, arguments)
             raise _cannot_build(architecture, arguments, error) from None
 
 
 def built(architecture: Architecture, num_labels: int, arguments: dict[str, Any]) -> nn.Module:
     """The network in full; a SettingsError where the arguments do not let it be built."""
-    if architecture.cls is None:
+    if architecture.is_own:
         return _full(architecture, num_labels, arguments)
     try:
         return build(architecture, num_labels, arguments)
@@ -76,7 +55,7 @@ def _cannot_build(architecture: Architecture, arguments: dict[str, Any], error: 
         f"{architecture.name} cannot be built",
         where=f"arguments={typed}",
         accepted=shown(" ".join(f"{type(error).__name__}: {error}".split())),
-        remedy="change the arguments" if architecture.cls else "change the arguments or the builder",
+        remedy="change the arguments" if not architecture.is_own else "change the arguments or the builder",
     )
 
 
@@ -90,6 +69,13 @@ def head_names(architecture: Architecture, arguments: dict[str, Any]) -> frozens
     two = shapes(skeleton(architecture, 2, arguments))
     three = shapes(skeleton(architecture, 3, arguments))
     head = frozenset(name for name in two if two[name] != three.get(name))
+    if architecture.timm and (not head or set(two) != set(three)):
+        raise SettingsError(
+            "the network is no classifier",
+            where=architecture.name,
+            accepted="none of its tensors follows the number of labels",
+            remedy="use another of timm's networks",
+        )
     if not head or set(two) != set(three):
         raise SettingsError(
             "the network's head does not follow the number of labels",
@@ -124,7 +110,7 @@ def check_runs(architecture: Architecture, arguments: dict[str, Any], size: int)
     """Refuse a picture size with which the network cannot work; two pictures without storage tell."""
     network = skeleton(architecture, TRIAL_LABELS, arguments).to("meta")
     fault = _fault(network, size)
-    if fault is not None and architecture.cls is None:  # it may look at values, which the meta device lacks
+    if fault is not None and _looks_at_values(architecture, fault):
         with torch.random.fork_rng(devices=[]):
             network = built(architecture, TRIAL_LABELS, arguments)
         fault = _fault(network, size)
@@ -137,12 +123,18 @@ def check_runs(architecture: Architecture, arguments: dict[str, Any], size: int)
         without = skeleton(architecture, TRIAL_LABELS, {**arguments, "aux_logits": False}).to("meta")
         if _fault(without, size) is None:
             remedy += " or arguments.aux_logits=false"
+    smallest = "" if architecture.size_argument else _smallest(network, size)
     raise SettingsError(
         f"{architecture.name} cannot take pictures of {size} pixels",
         where=f"image_size={size}",
-        accepted=_smallest(network, size) or shown(" ".join(str(fault).split())),
+        accepted=smallest or shown(" ".join(str(fault).split())),
         remedy=remedy,
     )
+
+
+def _looks_at_values(architecture: Architecture, fault: Exception) -> bool:
+    """Whether the fault may come from the meta device, which has no values; what is asserted is of shapes."""
+    return architecture.is_own or (architecture.timm is not None and not isinstance(fault, AssertionError))
 
 
 def _fault(network: nn.Module, size: int, modes: tuple[bool, ...] = (False, True)) -> Exception | None:
