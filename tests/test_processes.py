@@ -164,3 +164,18 @@ def test_gpu_without_a_gpu(discerna, pictures, tmp_path):
     assert "MachineError" in done.stderr
     done = discerna("train", *TINY, *data(pictures), "output=m", **hidden)
     assert "no GPU was found" in done.stderr and "training on the CPU: about" in done.stderr
+
+
+@pytest.mark.slow
+def test_every_means_of_a_recipe_with_two_processes(discerna, pictures, tmp_path):
+    """A frozen body has no gradients to exchange, averages and clocks must agree: both would hang, or part ways."""
+    means = [
+        "epochs=3", "freeze_epochs=1", "ema=0.9", "sampler=balanced", "augmentation.mixup=0.2", "label_smoothing=0.1",
+        "scheduler=one_cycle", "trainer.gradient_clip_val=1.0", "start_size=8", "learning_rate=find",
+    ]  # fmt: skip
+    pair = ["trainer=cpu", "trainer.devices=2", *data(pictures)]
+    discerna("train", *TINY, *means, *pair, "output=pair")
+    log = (tmp_path / "pair.run" / "run.log").read_text()
+    assert "the body learns from now on" in log and log.count("learning_rate ") == 1
+    hurried = discerna("train", *TINY, *pair, "output=hurried", "epochs=100000", "max_minutes=0.1", "patience=99999")
+    assert "stopped by max_minutes=0.1" in hurried.stdout + hurried.stderr
