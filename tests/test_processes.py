@@ -177,5 +177,7 @@ def test_every_means_of_a_recipe_with_two_processes(discerna, pictures, tmp_path
     discerna("train", *TINY, *means, *pair, "output=pair")
     log = (tmp_path / "pair.run" / "run.log").read_text()
     assert "the body learns from now on" in log and log.count("learning_rate ") == 1
-    hurried = discerna("train", *TINY, *pair, "output=hurried", "epochs=100000", "max_minutes=0.1", "patience=99999")
+    hurried = discerna(
+        "train", *TINY, *pair, "output=hurried", "epochs=100000", "max_minutes=0.1", "patience=99999"
+    )
     assert "stopped by max_minutes=0.1" in hurried.stdout + hurried.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from discerna.composition import compose
 from discerna.machine import Choice
-from discerna.recipes.auto import choose
+from discerna.recipes.auto import choose, waste
 from discerna.recipes.facts import Facts
 from discerna.recipes.pictures import Look
 from discerna.recipes.resolution import resolve
@@ -103,7 +103,8 @@ def test_flips_follow_the_pictures(mirror, upside, flip, vertical):
     ("changed", "size"),
     [
         ({"short_side": 32}, 64),
-        ({"short_side": 70}, 96),
+        ({"short_side": 64}, 96),
+        ({"short_side": 70}, 128),
         ({"short_side": 200}, "auto"),
         ({"short_side": 0}, "auto"),
     ],
@@ -114,6 +115,14 @@ def test_small_pictures_are_not_blown_up(changed, size):
     assert resolved(look=seen, pretrained=True)[0].image_size == "auto"
     assert resolved(look=seen, fixed_size=True)[0].image_size == "auto"
     assert resolved(look=seen, by_name=False)[0].image_size == "auto"
+
+
+def test_a_directory_that_wastes_time_is_told():
+    seen = Look(short_side=64, aspect=1.0, mirror=0.0, upside=0.0)
+    told = waste(facts(look=seen, by_name=False))
+    assert "image_size=96" in told and "5 times less" in told
+    assert not waste(facts(look=seen, by_name=False, own_size=128))
+    assert not waste(facts(look=seen)) and not waste(facts(look=SQUARE, by_name=False))
 
 
 def test_long_pictures_are_padded():

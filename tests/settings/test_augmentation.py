@@ -27,8 +27,9 @@ def test_none_is_nothing():
 
 def test_each_choice_does_all_that_the_one_before_does():
     light, medium, strong = (chosen(f"augmentation={name}") for name in ("light", "medium", "strong"))
-    assert (light.crop_scale, light.jitter, light.trivial) == ([0.35, 1.0], 0.2, False)
-    assert {**plain(light), "name": "medium", "trivial": True} == plain(medium)
+    assert (light.crop_scale, light.jitter, light.trivial) == ([0.8, 1.0], 0.0, False)
+    further = {"name": "medium", "crop_scale": [0.35, 1.0], "jitter": 0.2, "trivial": True}
+    assert {**plain(light), **further} == plain(medium)
     more = {"name": "strong", "crop_scale": [0.2, 1.0], "erasing": 0.25, "mixup": 0.2, "cutmix": 1.0}
     assert plain(medium) | more == plain(strong)
     assert (strong.flip, strong.vertical_flip) == ("auto", "auto")

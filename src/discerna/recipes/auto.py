@@ -5,6 +5,8 @@ The measurements behind each are in docs/recipes.md; `scripts/bench recipes` rep
 
 from __future__ import annotations
 
+import math
+
 from discerna.machine import Choice
 from discerna.recipes.facts import Facts
 from discerna.settings.train import TrainSettings
@@ -14,6 +16,8 @@ OFF = "off"
 
 SMALL = 96
 """Pictures whose short side is below this are small: the usual 224 pixels would only blow them up."""
+ENLARGED = 1.5
+"""Networks shrink the picture at once, so they see more of a small one when it is larger than it is."""
 SMALLEST_SIZE = 64
 STEP = 32
 """Most networks halve the sides five times."""
@@ -62,12 +66,31 @@ def _view(facts: Facts) -> dict[str, Choice]:
     chosen = {}
     side, aspect = facts.look.short_side, facts.look.aspect
     if 0 < side < SMALL and not (facts.fixed_size or facts.pretrained):
-        size = min(facts.own_size, max(SMALLEST_SIZE, -(-side // STEP) * STEP))
-        chosen["image_size"] = Choice(size, f"the pictures are small: {side} pixels")
+        chosen["image_size"] = Choice(_size(facts), f"the pictures are small: {side} pixels")
     if aspect > LONG:
         reason = f"some pictures are {aspect:.1f} times as long as wide: a crop would lose their ends"
         chosen["fit"] = Choice("pad", reason)
     return chosen
+
+
+def _size(facts: Facts) -> int:
+    """The picture side for small pictures, in steps."""
+    steps = math.ceil(facts.look.short_side * ENLARGED / STEP)
+    return min(facts.own_size, max(SMALLEST_SIZE, steps * STEP))
+
+
+def waste(facts: Facts) -> str:
+    """What to say where a model directory's picture size, which is kept, is far beyond the pictures."""
+    side = facts.look.short_side
+    if facts.by_name or facts.fixed_size or facts.pretrained or not 0 < side < SMALL:
+        return ""
+    if facts.own_size < 2 * _size(facts):
+        return ""
+    times = (facts.own_size / _size(facts)) ** 2
+    return (
+        f"the pictures are {side} pixels, the model directory asks for {facts.own_size}:"
+        f" image_size={_size(facts)} needs about {times:.0f} times less computing"
+    )
 
 
 def _augmentation(facts: Facts) -> Choice:

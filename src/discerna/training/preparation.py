@@ -26,7 +26,7 @@ from discerna.networks.input_sizes import changed, default_preprocessing
 from discerna.networks.registration import own_names
 from discerna.networks.skeletons import check_runs
 from discerna.progress import Progress
-from discerna.recipes.auto import OFF, choose
+from discerna.recipes.auto import OFF, choose, waste
 from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
 from discerna.settings.recipe import Recipe
@@ -119,6 +119,7 @@ def _given_directory(settings: TrainSettings) -> ModelDirectory | None:
         find(settings.model, "model")
         return None
     directory = ModelDirectory.open(Path(settings.model), setting="model")
+    check_tensors(directory)
     if directory.spec.state == "trained":
         LOG.info("model is trained already: training goes on from its weights")
     return directory
@@ -144,7 +145,10 @@ def _resolved(
         facts = gather(settings, data.train, None, own_size, fixed)
     else:
         spec = directory.spec
-        facts = gather(settings, data.train, spec, spec.preprocessing.size, True)
+        fixed = find(spec.network).size_argument is not None
+        facts = gather(settings, data.train, spec, spec.preprocessing.size, fixed)
+    if settings.image_size == AUTO and (told := waste(facts)):
+        LOG.info("%s", told)
     return resolve(settings, choose(facts, settings))
 
 
@@ -153,7 +157,6 @@ def _starting_weights(
 ) -> tuple[ModelSpec, dict[str, Tensor]]:
     assert settings.random_seed is not None
     if directory is not None:
-        check_tensors(directory)
         preprocessing = changed(
             directory.spec.preprocessing,
             fit=_typed(settings.fit),
