@@ -38,10 +38,10 @@ GAPS = ("e", "ne", "n", "nw", "w", "sw", "s", "se")
 def shape(label: str, rng: Generator) -> Image.Image:
     """A ring with a gap in the direction that the label tells; a mirror image bears another label."""
     angle = -GAPS.index(label) * np.pi / 4 + rng.normal(0, 0.1)
-    radius = rng.uniform(0.22, 0.4)
-    x, y = rng.uniform(radius + 0.04, 0.96 - radius, 2)
+    radius = rng.uniform(0.24, 0.38)
+    x, y = rng.uniform(0.38, 0.62, 2)
     thickness = radius * rng.uniform(0.3, 0.5)
-    half = rng.uniform(0.45, 0.7)  # of the gap, in radians
+    half = rng.uniform(0.4, 0.65)  # of the gap, in radians
     turns = angle + np.linspace(half, 2 * np.pi - half, 60)
     mask = Mask(SQUARE)
     middle = radius - thickness / 2
@@ -190,8 +190,8 @@ def texture(label: str, rng: Generator) -> Image.Image:
     """A surface, grey and turned anyhow, under uneven light and noise."""
     surface = TEXTURES[label](rng)
     surface = (surface - surface.mean()) / (surface.std() + 1e-9)
-    surface = rng.uniform(0.05, 0.13) * surface + 0.05 * noise(rng, SQUARE, 1.2)
-    picture = rng.uniform(0.35, 0.65) + surface + rng.normal(0, 0.05, (SIDE, SIDE))
+    surface = rng.uniform(0.07, 0.15) * surface + 0.05 * noise(rng, SQUARE, 1.2)
+    picture = rng.uniform(0.35, 0.65) + surface + rng.normal(0, 0.04, (SIDE, SIDE))
     return as_image(picture * light(rng, SQUARE, 0.6))
 
 
@@ -396,40 +396,44 @@ def _tree(rng: Generator) -> Parts:
     return trunk + crown
 
 
-SCENES: dict[str, Callable[[Generator], Parts]] = {
-    "bird": _bird,
-    "boat": _boat,
-    "car": _car,
-    "fish": _fish,
-    "flower": _flower,
-    "house": _house,
-    "mushroom": _mushroom,
-    "tree": _tree,
+SCENES: dict[str, tuple[Callable[[Generator], Parts], float]] = {
+    # what it is drawn by, and the hue that it often has
+    "bird": (_bird, 0.08),
+    "boat": (_boat, 0.6),
+    "car": (_car, 0.98),
+    "fish": (_fish, 0.5),
+    "flower": (_flower, 0.85),
+    "house": (_house, 0.1),
+    "mushroom": (_mushroom, 0.02),
+    "tree": (_tree, 0.3),
 }
 
 
 def scene(label: str, rng: Generator) -> Image.Image:
-    """A thing of any colour before sky and ground, perhaps partly hidden: its form tells the label."""
+    """A thing before sky and ground, perhaps partly hidden: its form tells the label, its colour a little."""
     width, height = (int(side) for side in rng.integers(96, 201, 2))
     width, height = max(width, round(height * 0.6)), max(height, round(width * 0.6))
     size = (width, height)
     picture = _landscape(rng, size)
     short = min(size)
     surface = 1 + 0.07 * noise(rng, size, 1)
-    for _ in range(int(rng.integers(1, 4))):  # stones and bushes
+    for _ in range(int(rng.integers(0, 3))):  # stones and bushes
         x, y = rng.uniform(0, width / short), rng.uniform(0, height / short)
         outline = placed(blob(rng), x, y, rng.uniform(0.05, 0.16))
         _layer(picture, outline, _any_colour(rng) * (surface * light(rng, size, 0.8))[:, :, None])
-    reach = rng.uniform(0.24, 0.42)
+    reach = rng.uniform(0.34, 0.48)
     x, y = (rng.uniform(reach * 0.85, side / short - reach * 0.85) for side in size)
     mirror, angle, stretch = rng.choice([-1, 1]), rng.normal(0, 0.15), rng.uniform(0.88, 1.14)
+    parts, hue = SCENES[label]
     main = _any_colour(rng)
+    if rng.random() < 0.5:
+        main = hsv(hue + rng.normal(0, 0.05), rng.uniform(0.4, 0.85), rng.uniform(0.4, 0.9))
     colours = [main, _any_colour(rng), main * rng.uniform(0.25, 0.5), 1 - (1 - main) * rng.uniform(0.1, 0.4)]
     surface = np.roll(surface, height // 2, 0) * light(rng, size, 0.8)  # other than that of the stones
-    for outline, number in SCENES[label](rng):
+    for outline, number in parts(rng):
         turned = placed([(mirror * px, py) for px, py in outline], x, y, reach, angle, stretch)
         _layer(picture, turned, colours[number] * surface[:, :, None])
-    for _ in range(int(rng.integers(0, 7))):  # blades of grass or twigs before it
+    for _ in range(int(rng.integers(0, 4))):  # blades of grass or twigs before it
         foot, top = x + rng.normal(0, reach), y + rng.uniform(-reach, reach * 0.5)
         mask = Mask(size)
         mask.line([(foot, height / short), (foot + rng.normal(0, 0.1), top)], rng.uniform(0.012, 0.03))
@@ -446,10 +450,10 @@ def _landscape(rng: Generator, size: tuple[int, int]) -> Array:
     """Two gradients that meet at an uneven horizon, rough as nature is."""
     height = size[1]
     down = np.linspace(0, 1, height)[:, None, None]
-    sky = _any_colour(rng) * 0.4 + 0.5
-    ground = _any_colour(rng) * 0.7
+    sky = hsv(rng.normal(0.57, 0.07), rng.uniform(0.05, 0.45), rng.uniform(0.7, 1))
+    ground = hsv(rng.normal(0.2, 0.08), rng.uniform(0.2, 0.6), rng.uniform(0.25, 0.6))
     upper = sky + rng.normal(0, 0.15) * down + 0.05 * noise(rng, size, 1.6)[:, :, None]
-    lower = ground * (0.75 + 0.5 * down) + 0.1 * noise(rng, size, 0.9)[:, :, None]
+    lower = ground * (0.75 + 0.5 * down) + 0.06 * noise(rng, size, 0.9)[:, :, None]
     horizon = rng.uniform(0.3, 0.8) + 0.03 * noise(rng, size, 2)[height // 2]
     below = 1 / (1 + np.exp(-(down[:, :, 0] - horizon[None, :]) * height / rng.uniform(1, 4)))
     return np.asarray(upper + below[:, :, None] * (lower - upper))

@@ -107,7 +107,7 @@ SETS: tuple[PictureSet | Digits, ...] = (
     ),
     PictureSet(
         "scenes",
-        "like photographs: things of any colour, pose and size, partly hidden, in a landscape; JPEG of many sizes",
+        "like photographs: things of any pose and many colours, partly hidden, in a landscape; JPEG of many sizes",
         drawings.scene,
         _even(tuple(drawings.SCENES), 63),
         _even(tuple(drawings.SCENES), 40),

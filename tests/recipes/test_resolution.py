@@ -20,6 +20,7 @@ SQUARE = Look(short_side=500, aspect=1.3, mirror=0.0, upside=0.5)
 def facts(**changed) -> Facts:
     known = {
         "counts": {"a": 100, "b": 100},
+        "valid_counts": {"a": 20, "b": 20},
         "look": SQUARE,
         "epochs": 5,
         "batch_size": 16,
@@ -132,9 +133,26 @@ def test_long_pictures_are_padded():
     assert resolved(look=seen, by_name=False)[0].fit == "auto"
 
 
-def test_a_balanced_sampler_needs_no_weights():
-    settings, _ = resolved("sampler=balanced", counts={"a": 1000, "b": 10})
-    assert settings.label_weights == "none"
+@pytest.mark.parametrize(
+    ("counts", "valid", "sampler"),
+    [
+        ({"a": 100, "b": 10}, {"a": 20, "b": 20}, "balanced"),
+        ({"a": 100, "b": 10}, {"a": 20, "b": 2}, "shuffle"),  # as rare where it is measured
+        ({"a": 100, "b": 90}, {"a": 20, "b": 2}, "shuffle"),  # nothing is rare in training
+        ({"a": 100, "b": 90}, {"a": 20, "b": 20}, "shuffle"),
+    ],
+)
+def test_labels_are_drawn_as_often_as_they_are_asked(counts, valid, sampler):
+    settings, used = resolved(counts=counts, valid_counts=valid)
+    assert settings.sampler == sampler and settings.label_weights == "none"
+    if sampler == "balanced":
+        assert "10 times rarer" in used["sampler"].reason
+
+
+def test_what_is_typed_is_not_balanced_again():
+    rare = {"counts": {"a": 1000, "b": 10}}
+    assert resolved("sampler=balanced", **rare)[0].label_weights == "none"
+    assert resolved("label_weights=sqrt", **rare)[0].sampler == "shuffle"
 
 
 def test_choices_keep_their_reasons():

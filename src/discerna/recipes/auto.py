@@ -29,7 +29,7 @@ FIXED = 0.1
 """From this agreement of what mirroring changes, left and right (or up and down) matter."""
 
 RARE = 2.0
-"""From this ratio of the most frequent to the rarest label, labels are worth weighting."""
+"""From this ratio of label shares between training and validation, what is learned is not what is asked."""
 
 
 def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
@@ -54,8 +54,8 @@ def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
         "scheduler.warmup": Choice(0.1, "as scheduler=cosine"),
         "trainer.gradient_clip_val": Choice(None, OFF),
         "label_smoothing": Choice(0.0, OFF),
-        "label_weights": _label_weights(facts, settings),
-        "sampler": Choice("shuffle", OFF),
+        "label_weights": Choice("none", OFF),
+        "sampler": _sampler(facts, settings),
         "freeze_epochs": Choice(0, OFF),
         "ema": Choice(0.0, OFF),
     }
@@ -115,7 +115,10 @@ def _body_rate(facts: Facts) -> Choice:
     return Choice(1.0, OFF)
 
 
-def _label_weights(facts: Facts, settings: TrainSettings) -> Choice:
-    if settings.sampler == "balanced":
-        return Choice("none", "the sampler balances the labels")
-    return Choice("none", OFF)
+def _sampler(facts: Facts, settings: TrainSettings) -> Choice:
+    if settings.label_weights in ("balanced", "sqrt"):
+        return Choice("shuffle", "label_weights balance the labels")
+    if facts.drift < RARE or facts.imbalance < RARE:
+        return Choice("shuffle", OFF)
+    reason = f"some labels are up to {facts.drift:.0f} times rarer in training than in validation"
+    return Choice("balanced", reason)

@@ -17,6 +17,8 @@ class Facts:
 
     counts: Mapping[str, int]
     """Training pictures of each label."""
+    valid_counts: Mapping[str, int]
+    """Validation pictures of each label."""
     look: Look
     epochs: int
     batch_size: int
@@ -41,8 +43,14 @@ class Facts:
 
     @property
     def imbalance(self) -> float:
-        """How many times as many pictures the most frequent label has as the rarest."""
+        """How many times as many training pictures the most frequent label has as the rarest."""
         return max(self.counts.values()) / min(self.counts.values())
+
+    @property
+    def drift(self) -> float:
+        """How much rarer one label is than another in training, compared with validation; 1: as rare."""
+        ratios = [self.counts[label] / max(1, count) for label, count in self.valid_counts.items()]
+        return max(ratios) / min(ratios)
 
     @property
     def steps(self) -> int:
@@ -53,6 +61,7 @@ class Facts:
 def gather(
     settings: TrainSettings,
     train: ImageDirectory,
+    valid: ImageDirectory,
     spec: ModelSpec | None,
     own_size: int,
     fixed_size: bool,
@@ -64,6 +73,7 @@ def gather(
         pretrained = spec.state == "trained" or spec.weights_from is not None
     return Facts(
         counts=train.counts(),
+        valid_counts=valid.counts(),
         look=look(train),
         epochs=settings.epochs,
         batch_size=settings.batch_size,

@@ -142,11 +142,11 @@ def _resolved(
     if directory is None:
         architecture = find(settings.model, "model")
         own_size, fixed = default_preprocessing(architecture).size, architecture.size_argument is not None
-        facts = gather(settings, data.train, None, own_size, fixed)
+        facts = gather(settings, data.train, data.valid, None, own_size, fixed)
     else:
         spec = directory.spec
         fixed = find(spec.network).size_argument is not None
-        facts = gather(settings, data.train, spec, spec.preprocessing.size, fixed)
+        facts = gather(settings, data.train, data.valid, spec, spec.preprocessing.size, fixed)
     if settings.image_size == AUTO and (told := waste(facts)):
         LOG.info("%s", told)
     return resolve(settings, choose(facts, settings))
