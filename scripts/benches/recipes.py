@@ -31,23 +31,21 @@ def default(labels: int, epochs: int) -> Overrides:
 
 def azure(labels: int, epochs: int) -> Overrides:
     """The original component's (docs/from-azure-designer.md)."""
-    return {"experiment": "azure_designer"}
+    return {"recipe": "azure"}
 
 
 def fastai(labels: int, epochs: int) -> Overrides:
     """fastai's published defaults, emulated by our settings.
 
-    `fit_one_cycle` with lr_max 0.001, pct_start 0.25 and 64 pictures a batch; Adam with decoupled wd 0.01, mom 0.95,
-    sqr_mom 0.99, eps 1e-5; `aug_transforms()`: flip, zoom up to 1.1, lighting 0.2. One-cycle is a cosine after a
-    warmup here, without the movement of the momentum; its warp and its turn by 10 degrees are not emulated.
+    `fit_one_cycle` with lr_max 0.001, div 25, div_final 1e5, pct_start 0.25, moms 0.95 to 0.85; Adam with decoupled wd
+    0.01, sqr_mom 0.99, eps 1e-5; `aug_transforms()`: flip, zoom up to 1.1, lighting 0.2. Its warp and its turn by 10
+    degrees are not emulated.
     """
     return {
-        "batch_size": 64,
-        "learning_rate": 0.001,
         "optimizer": {"name": "adamw", "beta1": 0.95, "beta2": 0.99, "eps": 1e-5, "weight_decay": 0.01},
-        "scheduler": {"name": "cosine", "warmup": 0.25},
-        "augmentation": {"name": "light", "crop_scale": [0.82, 1.0], "flip": 0.5, "jitter": 0.2},
-        "early_stopping": "none",
+        "scheduler": {"name": "one_cycle", "warmup": 0.25, "start": 0.04, "end": 1e-5},
+        "augmentation": {**FLIPPED, "crop_scale": [0.82, 1.0], "jitter": 0.2},
+        **NOTHING_ELSE,
     }
 
 
@@ -55,40 +53,46 @@ def ultralytics(labels: int, epochs: int) -> Overrides:
     """The published defaults of `yolo classify train`, emulated by our settings.
 
     optimizer=auto, which for short runs is AdamW of rate 0.002 * 5 / (4 + labels), betas 0.9 and 0.999, weight_decay
-    0.0005; 16 pictures a batch; warmup_epochs 3; crops of half the area or more, fliplr 0.5, hsv 0.4. The linear
-    descent to a hundredth is a cosine here; RandAugment and erasing 0.4 are not emulated.
+    0.0005; warmup_epochs 3, then a line down to a hundredth; crops of half the area or more, fliplr 0.5, hsv, erasing
+    0.4, an average of the weights. RandAugment is TrivialAugment here.
     """
     return {
-        "batch_size": 16,
         "learning_rate": round(0.002 * 5 / (4 + labels), 6),
         "optimizer": {"name": "adamw", "weight_decay": 0.0005},
-        "scheduler": {"name": "cosine", "warmup": min(0.9, 3 / epochs)},
-        "augmentation": {"name": "light", "crop_scale": [0.5, 1.0], "flip": 0.5, "jitter": 0.4},
-        "early_stopping": "none",
+        "scheduler": {"name": "polynomial", "warmup": min(0.9, 3 / epochs), "power": 1.0, "end": 0.01},
+        "augmentation": {**FLIPPED, "crop_scale": [0.5, 1.0], "jitter": 0.4, "trivial": True, "erasing": 0.4},
+        **NOTHING_ELSE,
+        "ema": 0.9999,
     }
 
 
 def torchvision(labels: int, epochs: int) -> Overrides:
     """The published defaults of torchvision's references/classification, emulated by our settings.
 
-    SGD of rate 0.1 for 256 pictures a batch, scaled down to 32; momentum 0.9, weight_decay 0.0001 on every parameter;
+    SGD of rate 0.1 for 256 pictures a batch, scaled down to 16; momentum 0.9, weight_decay 0.0001 on every parameter;
     crops from 0.08 of the area, flip 0.5. The rate's fall by ten after each third of the epochs is a cosine here.
     """
     return {
-        "batch_size": 32,
-        "learning_rate": 0.1 * 32 / 256,
-        "optimizer": {
-            "name": "sgd",
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 0.0001,
-            "decay_norm_and_bias": True,
-        },
+        "learning_rate": 0.1 * 16 / 256,
+        "optimizer": {"name": "sgd", "nesterov": False, "decay_norm_and_bias": True},
         "scheduler": {"name": "cosine", "warmup": 0.0},
-        "augmentation": {"name": "light", "crop_scale": [0.08, 1.0], "flip": 0.5, "jitter": 0.0},
-        "early_stopping": "none",
+        "augmentation": {**FLIPPED, "crop_scale": [0.08, 1.0], "jitter": 0.0},
+        **NOTHING_ELSE,
     }
 
+
+FLIPPED: Overrides = {"name": "none", "flip": 0.5, "vertical_flip": 0.0}
+
+NOTHING_ELSE: Overrides = {
+    "early_stopping": "none",
+    "label_smoothing": 0.0,
+    "label_weights": "none",
+    "sampler": "shuffle",
+    "freeze_epochs": 0,
+    "ema": 0.0,
+    "start_size": None,
+}
+"""No part of another program's recipe is left to ours, but the size of the pictures, which is the same for all."""
 
 RECIPES: dict[str, Recipe] = {
     "default": default,
@@ -147,7 +151,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=_numbers, default=[1, 2, 3], help="such as 1,2")
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default: 2)")
     parser.add_argument("--model", default="resnet18", help="a network's name, or a model directory")
-    parser.add_argument("--image-size", type=int, help="default: 64; with a model directory its own")
+    parser.add_argument(
+        "--image-size", type=int, help="side of the pictures, for all recipes; default: what discerna chooses"
+    )
     parser.add_argument("--trainer", default="cpu", help="cpu (default) or gpu")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the results file")
     parser.add_argument(
@@ -155,8 +161,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--table", action="store_true", help="train nothing, print the tables")
     given = parser.parse_args()
-    if given.image_size is None and not Path(given.model).is_dir():
-        given.image_size = 64
     return given
 
 

@@ -106,7 +106,8 @@ def test_flips_follow_the_pictures(mirror, upside, flip, vertical):
         ({"short_side": 32}, 64),
         ({"short_side": 64}, 96),
         ({"short_side": 70}, 128),
-        ({"short_side": 200}, "auto"),
+        ({"short_side": 120}, 192),
+        ({"short_side": 150}, "auto"),
         ({"short_side": 0}, "auto"),
     ],
 )

@@ -14,8 +14,6 @@ from discerna.settings.train import TrainSettings
 OFF = "off"
 """The reason of what is switched off; the start of a run does not tell these."""
 
-SMALL = 96
-"""Pictures whose short side is below this are small: the usual 224 pixels would only blow them up."""
 ENLARGED = 1.5
 """Networks shrink the picture at once, so they see more of a small one when it is larger than it is."""
 SMALLEST_SIZE = 64
@@ -64,9 +62,9 @@ def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
 def _view(facts: Facts) -> dict[str, Choice]:
     """Size and fit, where the network's own would not do."""
     chosen = {}
-    side, aspect = facts.look.short_side, facts.look.aspect
-    if 0 < side < SMALL and not (facts.fixed_size or facts.pretrained):
-        chosen["image_size"] = Choice(_size(facts), f"the pictures are small: {side} pixels")
+    size, aspect = _size(facts), facts.look.aspect
+    if size < facts.own_size:
+        chosen["image_size"] = Choice(size, f"the pictures are small: {facts.look.short_side} pixels")
     if aspect > LONG:
         reason = f"some pictures are {aspect:.1f} times as long as wide: a crop would lose their ends"
         chosen["fit"] = Choice("pad", reason)
@@ -74,22 +72,22 @@ def _view(facts: Facts) -> dict[str, Choice]:
 
 
 def _size(facts: Facts) -> int:
-    """The picture side for small pictures, in steps."""
+    """The picture side: the network's own, or in steps what small pictures need."""
+    if facts.fixed_size or facts.pretrained or not facts.look.short_side:
+        return facts.own_size
     steps = math.ceil(facts.look.short_side * ENLARGED / STEP)
     return min(facts.own_size, max(SMALLEST_SIZE, steps * STEP))
 
 
 def waste(facts: Facts) -> str:
     """What to say where a model directory's picture size, which is kept, is far beyond the pictures."""
-    side = facts.look.short_side
-    if facts.by_name or facts.fixed_size or facts.pretrained or not 0 < side < SMALL:
+    size = _size(facts)
+    if facts.by_name or facts.own_size < 2 * size:
         return ""
-    if facts.own_size < 2 * _size(facts):
-        return ""
-    times = (facts.own_size / _size(facts)) ** 2
+    times = (facts.own_size / size) ** 2
     return (
-        f"the pictures are {side} pixels, the model directory asks for {facts.own_size}:"
-        f" image_size={_size(facts)} needs about {times:.0f} times less computing"
+        f"the pictures are {facts.look.short_side} pixels, the model directory asks for {facts.own_size}:"
+        f" image_size={size} needs about {times:.0f} times less computing"
     )
 
 
