@@ -62,8 +62,8 @@ def make_job(on_disk, recipe="default", overrides=None, **changed):
     return jobs.job(on_disk, recipe, overrides or {}, **fixed)
 
 
-def line_of(job, **figures):
-    return {name: getattr(job, name) for name in jobs.KEY} | {"version": "1", "torch": "2"} | figures
+def line_of(job):
+    return {name: getattr(job, name) for name in jobs.KEY} | {"version": "1", "torch": "2", "trainer": "cpu"}
 
 
 def test_a_done_job_is_skipped(on_disk, tmp_path):
@@ -115,6 +115,7 @@ def canned(recipe, pictures, seed, accuracy, loss=1.0, **changed):
         "loss": loss,
         "version": "0.1.0 abc",
         "torch": "2.11",
+        "trainer": "cpu",
         **changed,
     }
 

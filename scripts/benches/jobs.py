@@ -9,6 +9,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -225,7 +226,7 @@ def _trained(jobs: list[Job], workers: int) -> Iterator[tuple[Job, Line | Except
                 yield futures[future], future.result() if error is None else error
         finally:
             for process in list((pool._processes or {}).values()):  # a training is not waited for
-                process.terminate()
+                process.kill()
             pool.shutdown(cancel_futures=True)
 
 
@@ -235,6 +236,7 @@ def _begin_worker() -> None:
 
     from discerna import console
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the bench ends its workers itself
     console.configure()
     for handler in console.LOG.handlers:
         handler.setLevel(logging.WARNING)
@@ -266,6 +268,7 @@ def train(job: Job, room: Path, version: str) -> Line:
         "accuracy": None,
         "version": version,
         "torch": torch.__version__,
+        "trainer": job.trainer,
         "when": datetime.now().isoformat(timespec="seconds"),
     }
     with tempfile.TemporaryDirectory(dir=room) as folder:

@@ -149,6 +149,8 @@ def _number(value: float | None, times: float, digits: int) -> str:
 
 def _origin(lines: Sequence[Line]) -> str:
     """What made the results: never several versions without a word."""
-    versions = Counter(f"discerna {line['version']}, torch {line['torch']}" for line in lines)
+    versions = Counter(
+        f"discerna {line['version']}, torch {line['torch']}, {line.get('trainer', 'cpu')}" for line in lines
+    )
     told = "; ".join(f"{count} trainings by {name}" for name, count in versions.most_common())
     return told + ("" if len(versions) == 1 else " - **versions are mixed**")
