@@ -7,6 +7,7 @@ import pytest
 
 from benches import jobs, picture_sets, recipes, table
 from benches.picture_sets import SETS, PictureSet
+from picture_sets import write_pictures
 
 DRAWN = [pictures for pictures in SETS if isinstance(pictures, PictureSet)]
 
@@ -54,6 +55,8 @@ def test_a_set_is_drawn_once(tmp_path):
 
 @pytest.fixture
 def on_disk(tmp_path):
+    write_pictures(tmp_path / "train", {"blue": 2, "green": 2, "red": 2}, seed=1)
+    write_pictures(tmp_path / "valid", {"blue": 1, "green": 1, "red": 1}, seed=2)
     return picture_sets.OnDisk("shapes", tmp_path, labels=3, train=6, fingerprint="f")
 
 
@@ -85,6 +88,14 @@ def test_a_done_job_is_skipped(on_disk, tmp_path):
 def test_a_default_that_is_set_is_the_same_job(on_disk):
     assert make_job(on_disk, overrides={"batch_size": 16}).key == make_job(on_disk).key
     assert make_job(on_disk, trainer="gpu").settings_hash == make_job(on_disk).settings_hash
+
+
+def test_a_choice_of_the_recipe_is_part_of_the_job(on_disk, monkeypatch):
+    from discerna.recipes import auto
+
+    before = make_job(on_disk, image_size=None)
+    monkeypatch.setattr(auto, "ENLARGED", 4.0)
+    assert make_job(on_disk, image_size=None).settings_hash != before.settings_hash
 
 
 def test_a_line_cut_short_is_left_out(on_disk, tmp_path, capsys):

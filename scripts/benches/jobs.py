@@ -88,13 +88,14 @@ def job(
     trainer: str,
 ) -> Job:
     """The training of a recipe on a set."""
+    given = _given(overrides, epochs, trainer) | ({} if image_size is None else {"image_size": image_size})
     path = Path(model).absolute()
     is_directory = (path / "manifest.json").is_file()
     return Job(
         set=pictures.name,
         fingerprint=pictures.fingerprint,
         recipe=recipe,
-        settings_hash=_settings_hash(json.dumps(overrides, sort_keys=True), epochs, trainer),
+        settings_hash=_settings_hash(pictures, {**given, "model": model}),
         epochs=epochs,
         seed=seed,
         network=f"{path.name}#{_hash((path / 'manifest.json').read_bytes())}" if is_directory else model,
@@ -113,24 +114,32 @@ def _given(overrides: dict[str, Any], epochs: int, trainer: str) -> dict[str, An
     return {**overrides, "epochs": epochs, "trainer": {"name": trainer, "threads": 1, **own}}
 
 
-@cache
-def _settings_hash(overrides: str, epochs: int, trainer: str) -> str:
-    """Of all settings that the overrides lead to, so that another default means another job too.
+def _settings_hash(pictures: OnDisk, given: dict[str, Any]) -> str:
+    """Of all settings that the given ones lead to on the pictures, what the recipe chooses included.
 
-    How it is trained counts, where it is trained does not.
+    So another default or another rule means another job too. How it is trained counts, where it is trained does not.
     """
     from discerna.composition import compose
     from discerna.overrides import overrides_from
     from discerna.settings.build import plain
+    from discerna.training.preparation import given_directory, resolved
 
-    given = _given(json.loads(overrides), epochs, trainer)
-    places = {"model": "resnet18", "train_data": "/train", "valid_data": "/valid"}
-    settings = plain(compose("train", overrides_from({**places, **given}, "train")))
+    places = {"train_data": str(pictures.train_data), "valid_data": str(pictures.valid_data)}
+    typed = compose("train", overrides_from({**places, **given}, "train"))
+    settings = plain(resolved(typed, _opened(pictures), given_directory(typed))[0])
     for name in ("model", "train_data", "valid_data", "output", "random_seed", "loading", "logger"):
         del settings[name]
     for name in ("accelerator", "devices", "threads"):
         del settings["trainer"][name]
     return _hash(json.dumps(settings, sort_keys=True, default=str).encode())
+
+
+@cache
+def _opened(pictures: OnDisk) -> Any:
+    from discerna.directories.image_dir import ImageDirectory
+    from discerna.training.data_module import PictureData
+
+    return PictureData(ImageDirectory.open(pictures.train_data), ImageDirectory.open(pictures.valid_data))
 
 
 def _hash(content: bytes) -> str:

@@ -60,10 +60,10 @@ class Preparation:
 def prepare(settings: TrainSettings, began: float, progress: Progress) -> Preparation:
     """Open the data, choose, make the network; `began` is when the command did."""
     processes = machines.processes(settings.trainer)
-    directory = _given_directory(settings)
+    directory = given_directory(settings)
     data = PictureData.open(settings)  # before weights are fetched or made, which may take long
     _check_monitor(settings, data)
-    settings, choices = _resolved(settings, data, directory)
+    settings, choices = resolved(settings, data, directory)
     machine = machines.choose(settings.trainer, settings.loading, processes)
     network, spec = _network(settings, directory, data, progress)
     settings = with_preprocessing(settings, spec.preprocessing)
@@ -114,7 +114,8 @@ def _plan(settings: TrainSettings, data: PictureData, network: nn.Module, machin
     )
 
 
-def _given_directory(settings: TrainSettings) -> ModelDirectory | None:
+def given_directory(settings: TrainSettings) -> ModelDirectory | None:
+    """The model directory of the settings, checked; None where they name a network."""
     if not settings.model_is_directory:
         find(settings.model, "model")
         return None
@@ -135,7 +136,7 @@ def _check_monitor(settings: TrainSettings, data: PictureData) -> None:
         )
 
 
-def _resolved(
+def resolved(
     settings: TrainSettings, data: PictureData, directory: ModelDirectory | None
 ) -> tuple[TrainSettings, dict[str, Choice]]:
     """The settings without `auto`, and what was chosen for it."""
