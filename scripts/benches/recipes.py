@@ -94,13 +94,48 @@ NOTHING_ELSE: Overrides = {
 }
 """No part of another program's recipe is left to ours, but the size of the pictures, which is the same for all."""
 
-RECIPES: dict[str, Recipe] = {
+PROGRAMS: dict[str, Recipe] = {
     "default": default,
     "azure": azure,
     "fastai": fastai,
     "ultralytics": ultralytics,
     "torchvision": torchvision,
 }
+
+
+def _but(**changed: Any) -> Recipe:
+    """The default with something changed."""
+    return lambda labels, epochs: changed
+
+
+VARIANTS: dict[str, Recipe] = {
+    "size-64": _but(image_size=64),
+    "size-128": _but(image_size=128),
+    "no-flips": _but(augmentation={"flip": 0.0, "vertical_flip": 0.0}),
+    "flips": _but(augmentation={"flip": 0.5, "vertical_flip": 0.0}),
+    "no-augmentation": _but(augmentation="none"),
+    "medium": _but(augmentation="medium"),
+    "strong": _but(augmentation="strong"),
+    "shuffle": _but(sampler="shuffle"),
+    "sqrt-weights": _but(sampler="shuffle", label_weights="sqrt"),
+    "balanced-weights": _but(sampler="shuffle", label_weights="balanced"),
+    "one-cycle": _but(scheduler="one_cycle"),
+    "smoothing": _but(label_smoothing=0.1),
+    "ema": _but(ema=0.99),
+    "clip": _but(trainer={"gradient_clip_val": 1.0}),
+    "sgd": _but(optimizer="sgd"),
+    "growing": _but(start_size=64),
+    "body-1": _but(optimizer={"body_rate": 1.0}),
+    "body-0.3": _but(optimizer={"body_rate": 0.3}),
+    "body-0.1": _but(optimizer={"body_rate": 0.1}),
+    "frozen-1": _but(freeze_epochs=1),
+    "frozen": _but(freeze_epochs=1000),
+    "pad": _but(fit="pad"),
+    "crop": _but(fit="crop"),
+}
+"""The default with one thing changed: what each part of it is worth."""
+
+RECIPES = PROGRAMS | VARIANTS
 
 
 def main() -> int:
@@ -145,7 +180,7 @@ def _arguments() -> argparse.Namespace:
     every = list(picture_sets.BY_NAME)
     parser.add_argument("--sets", type=_some_of(every), default=every, help=f"of {','.join(every)}")
     parser.add_argument(
-        "--recipes", type=_some_of(RECIPES), default=list(RECIPES), help=f"of {','.join(RECIPES)}"
+        "--recipes", type=_some_of(RECIPES), default=list(PROGRAMS), help=f"of {','.join(RECIPES)}"
     )
     parser.add_argument("--epochs", type=_numbers, default=[5], help="such as 3,5,15")
     parser.add_argument("--seeds", type=_numbers, default=[1, 2, 3], help="such as 1,2")
