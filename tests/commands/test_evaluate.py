@@ -8,29 +8,18 @@ import pytest
 
 import discerna
 from discerna import cli
-from discerna.directories.model_dir import write_model_directory
 from discerna.errors import (
     InvalidDatasetError,
     InvalidModelDirectoryError,
     NotLabeledDatasetError,
     OutputError,
 )
-from discerna.networks.assembly import create_untrained, network_for_labels
 from discerna.results.scores import ScoresTable
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """untrained/ and trained/, the latter for black, blue, green and red."""
-    root = tmp_path_factory.mktemp("evaluate_models")
-    spec, weights = create_untrained(
-        "tiny", pretrained=False, arguments={}, random_seed=1, image_size=None,
-        fit=None, resize=None, interpolation=None, mean=None, std=None,
-    )  # fmt: skip
-    write_model_directory(root / "untrained", spec, weights, overwrite=False)
-    network, spec = network_for_labels(spec, weights, ["black", "blue", "green", "red"], random_seed=2)
-    write_model_directory(root / "trained", spec, network.state_dict(), overwrite=False)
-    return root
+def models(models_for):
+    return models_for(["black", "blue", "green", "red"])
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import discerna
-from discerna.directories.model_dir import write_model_directory
 from discerna.errors import (
     InvalidDatasetError,
     InvalidModelDirectoryError,
@@ -19,22 +18,12 @@ from discerna.errors import (
     OutputError,
     SettingsError,
 )
-from discerna.networks.assembly import create_untrained, network_for_labels
 from discerna.results.scores import ScoresTable
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """untrained/ and trained/, the latter for blue, green and red."""
-    root = tmp_path_factory.mktemp("score_models")
-    spec, weights = create_untrained(
-        "tiny", pretrained=False, arguments={}, random_seed=1, image_size=None,
-        fit=None, resize=None, interpolation=None, mean=None, std=None,
-    )  # fmt: skip
-    write_model_directory(root / "untrained", spec, weights, overwrite=False)
-    network, spec = network_for_labels(spec, weights, ["blue", "green", "red"], random_seed=2)
-    write_model_directory(root / "trained", spec, network.state_dict(), overwrite=False)
-    return root
+def models(models_for):
+    return models_for(["blue", "green", "red"])
 
 
 @pytest.fixture
