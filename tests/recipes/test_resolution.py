@@ -22,8 +22,6 @@ def facts(**changed) -> Facts:
         "counts": {"a": 100, "b": 100},
         "valid_counts": {"a": 20, "b": 20},
         "look": SQUARE,
-        "epochs": 5,
-        "batch_size": 16,
         "pretrained": False,
         "by_name": True,
         "own_size": 224,

@@ -37,7 +37,7 @@ class DemoResult:
         return "\n".join(
             [
                 f"wrote {self.train} training, {self.valid} validation and {NEW} unlabelled pictures into {place}",
-                f"next  discerna train model=resnet18 image_size=64 train_data={place}/train valid_data={place}/valid",
+                f"next  discerna train model=resnet18 train_data={place}/train valid_data={place}/valid",
             ]
         )
 

@@ -9,6 +9,7 @@ import math
 
 from discerna.machine import Choice
 from discerna.recipes.facts import Facts
+from discerna.recipes.presets import preset
 from discerna.settings.train import TrainSettings
 
 OFF = "off"
@@ -33,29 +34,32 @@ RARE = 2.0
 def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
     """A choice for every setting that may be `auto`, by its dotted name."""
     return {
+        **_of_preset("augmentation", "light"),
+        **_of_preset("optimizer", "adamw"),
+        **_of_preset("scheduler", "cosine"),
         **(_view(facts) if facts.by_name else {}),
         "start_size": Choice(None, OFF),
-        "augmentation": _augmentation(facts),
-        "augmentation.crop_scale": Choice([0.35, 1.0], "as augmentation=light"),
-        "augmentation.flip": _flip(facts.look.mirror, 0.5, "left and right"),
-        "augmentation.vertical_flip": _vertical_flip(facts),
-        "augmentation.jitter": Choice(0.2, "as augmentation=light"),
-        "augmentation.trivial": Choice(False, "as augmentation=light"),
-        "augmentation.erasing": Choice(0.0, "as augmentation=light"),
-        "augmentation.mixup": Choice(0.0, "as augmentation=light"),
-        "augmentation.cutmix": Choice(0.0, "as augmentation=light"),
+        "augmentation": Choice("light", "more of it loses in short trainings"),
+        "augmentation.flip": _flip(facts.look.mirror, "left and right"),
+        "augmentation.vertical_flip": _flip(facts.look.upside, "up and down"),
         "optimizer": Choice("adamw", "it learns fast at the usual rates"),
-        "optimizer.weight_decay": Choice(0.01, "as optimizer=adamw"),
         "optimizer.body_rate": _body_rate(facts),
         "optimizer.layer_decay": Choice(1.0, OFF),
         "scheduler": Choice("cosine", "the rate falls to 0 at the last step"),
-        "scheduler.warmup": Choice(0.1, "as scheduler=cosine"),
         "trainer.gradient_clip_val": Choice(None, OFF),
         "label_smoothing": Choice(0.0, OFF),
         "label_weights": Choice("none", OFF),
         "sampler": _sampler(facts, settings),
         "freeze_epochs": Choice(0, OFF),
         "ema": Choice(0.0, OFF),
+    }
+
+
+def _of_preset(group: str, choice: str) -> dict[str, Choice]:
+    """The values of a file, for parts that the user left open in another."""
+    return {
+        f"{group}.{key}": Choice(value, f"as {group}={choice}")
+        for key, value in preset(group, choice).items()
     }
 
 
@@ -91,20 +95,12 @@ def waste(facts: Facts) -> str:
     )
 
 
-def _augmentation(facts: Facts) -> Choice:
-    return Choice("light", f"{facts.epochs} epochs")
-
-
-def _flip(fixed: float | None, probability: float, what: str) -> Choice:
+def _flip(fixed: float | None, what: str) -> Choice:
     if fixed is None:
         return Choice(0.0, f"too few pictures to tell whether {what} matter")
     if fixed >= FIXED:
         return Choice(0.0, f"{what} matter in these pictures ({fixed:.2f})")
-    return Choice(probability, f"{what} are arbitrary in these pictures ({fixed:.2f})")
-
-
-def _vertical_flip(facts: Facts) -> Choice:
-    return _flip(facts.look.upside, 0.5, "up and down")
+    return Choice(0.5, f"{what} are arbitrary in these pictures ({fixed:.2f})")
 
 
 def _body_rate(facts: Facts) -> Choice:

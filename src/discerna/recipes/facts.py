@@ -1,4 +1,4 @@
-"""What a recipe looks at before it chooses: the pictures, the network, the time there is."""
+"""What a recipe looks at before it chooses: the labels, the pictures, the network."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ class Facts:
     valid_counts: Mapping[str, int]
     """Validation pictures of each label."""
     look: Look
-    epochs: int
-    batch_size: int
     pretrained: bool
     """Whether the weights to begin with have learned something."""
     by_name: bool
@@ -30,16 +28,6 @@ class Facts:
     """The network's own picture size."""
     fixed_size: bool
     """Whether the network is made for one picture size."""
-
-    @property
-    def pictures(self) -> int:
-        """All training pictures."""
-        return sum(self.counts.values())
-
-    @property
-    def per_label(self) -> float:
-        """Training pictures of a label, on average."""
-        return self.pictures / len(self.counts)
 
     @property
     def imbalance(self) -> float:
@@ -51,11 +39,6 @@ class Facts:
         """How much rarer one label is than another in training, compared with validation; 1: as rare."""
         ratios = [self.counts[label] / max(1, count) for label, count in self.valid_counts.items()]
         return max(ratios) / min(ratios)
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        return self.epochs * -(-self.pictures // self.batch_size)
 
 
 def gather(
@@ -75,8 +58,6 @@ def gather(
         counts=train.counts(),
         valid_counts=valid.counts(),
         look=look(train),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
         pretrained=pretrained,
         by_name=spec is None,
         own_size=own_size,
