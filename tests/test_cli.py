@@ -43,7 +43,7 @@ def test_help_of_train(capsys):
         and "how often each training picture is seen" in out
         and "[a whole number, 1 or more]" in out
     )
-    assert "optimizer=adamw   (adamw | azure_sgd | sgd)" in out
+    assert "optimizer=auto   (adamw | auto | azure_sgd | sgd)" in out
     assert max(len(line) for line in out.splitlines()) < 160
 
 

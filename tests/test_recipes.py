@@ -182,7 +182,7 @@ def test_rare_labels_are_found_more_often(train, rare, means):
         pictures = sorted((rare["valid_data"] / "blue").iterdir())
         return sum(p.probabilities["green"] for p in model.predict(pictures)) / len(pictures)
 
-    assert said_green(**means) > said_green() + 0.02
+    assert said_green(**means) > said_green(sampler="shuffle") + 0.02
 
 
 def test_labels_are_not_balanced_twice(train):

@@ -184,6 +184,7 @@ def test_preprocessing_is_timms(name: str, seen: tuple[Any, ...]):
     assert (found.size, found.fit, found.resize, found.interpolation, mean) == seen
 
 
+@pytest.mark.slow
 def test_every_set_of_weights_has_preprocessing():
     import timm
 

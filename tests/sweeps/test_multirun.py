@@ -25,11 +25,7 @@ def test_combinations():
         {"learning_rate": "0.2", "optimizer": "adamw"},
     ]
     assert jobs("epochs=range(1,4)") == [{"epochs": "1"}, {"epochs": "2"}, {"epochs": "3"}]
-    assert [job["scheduler"] for job in jobs("scheduler=glob(*)")] == [
-        "azure_polynomial",
-        "constant",
-        "cosine",
-    ]
+    assert [job["scheduler"] for job in jobs("scheduler=glob(co*)")] == ["constant", "cosine"]
     assert jobs("random_seed=choice(1,2)") == [{"random_seed": "1"}, {"random_seed": "2"}]
     assert expand(["a=1"], {}) == [{"a": "1"}]
 
