@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import yaml
+
 from benches import jobs, picture_sets, table
 from benches.places import PICTURES, RESULTS
 
@@ -147,7 +149,7 @@ def main() -> int:
             jobs.job(
                 pictures,
                 name,
-                RECIPES[name](pictures.labels, epochs),
+                with_all(RECIPES[name](pictures.labels, epochs), given.all),
                 epochs=epochs,
                 seed=seed,
                 model=given.model,
@@ -171,6 +173,17 @@ def main() -> int:
     return 0
 
 
+def with_all(overrides: Overrides, settings: Sequence[str]) -> Overrides:
+    """The overrides of a recipe, and those of all."""
+    merged = dict(overrides)
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        group, _, leaf = key.partition(".")
+        value = yaml.safe_load(text)
+        merged[group] = {**merged.get(group, {}), leaf: value} if leaf else value
+    return merged
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench recipes",
@@ -190,6 +203,13 @@ def _arguments() -> argparse.Namespace:
         "--image-size", type=int, help="side of the pictures, for all recipes; default: what discerna chooses"
     )
     parser.add_argument("--trainer", default="cpu", help="cpu (default) or gpu")
+    parser.add_argument(
+        "--all",
+        action="append",
+        default=[],
+        metavar="GROUP.KEY=VALUE",
+        help="a setting for all recipes, such as trainer.precision=32-true",
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the results file")
     parser.add_argument(
         "--again", action="store_true", help="train also what is done; the newer result counts"
