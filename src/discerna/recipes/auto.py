@@ -43,7 +43,7 @@ def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
         "augmentation.flip": _flip(facts.look.mirror, "left and right"),
         "augmentation.vertical_flip": _flip(facts.look.upside, "up and down"),
         "optimizer": Choice("adamw", "it learns fast at the usual rates"),
-        "optimizer.body_rate": _body_rate(facts),
+        "optimizer.body_rate": Choice(1.0, OFF),
         "optimizer.layer_decay": Choice(1.0, OFF),
         "scheduler": Choice("cosine", "the rate falls to 0 at the last step"),
         "trainer.gradient_clip_val": Choice(None, OFF),
@@ -101,12 +101,6 @@ def _flip(fixed: float | None, what: str) -> Choice:
     if fixed >= FIXED:
         return Choice(0.0, f"{what} matter in these pictures ({fixed:.2f})")
     return Choice(0.5, f"{what} are arbitrary in these pictures ({fixed:.2f})")
-
-
-def _body_rate(facts: Facts) -> Choice:
-    if facts.pretrained:
-        return Choice(0.1, "the weights have learned already; the new head has to catch up")
-    return Choice(1.0, OFF)
 
 
 def _sampler(facts: Facts, settings: TrainSettings) -> Choice:
