@@ -198,6 +198,14 @@ def test_mixing_changes_batches_and_is_repeatable(train):
     assert first.epochs[-1]["train_loss"] > plain.epochs[-1]["train_loss"]
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_means_work_in_every_precision(train, precision):
+    mixed = {"name": "light", "mixup": 0.4, "cutmix": 1.0}
+    means = {"label_weights": "sqrt", "ema": 0.9, "label_smoothing": 0.1, "scheduler": "one_cycle"}
+    own = {"precision": precision, "gradient_clip_val": 1.0}
+    assert train(augmentation=mixed, **means, trainer=own).epochs_trained == 2
+
+
 def test_pictures_grow(train):
     grown = train(start_size=16, image_size=64, epochs=3)
     assert recorded(grown)["settings"]["start_size"] == 16

@@ -31,7 +31,9 @@ class PictureLoss(nn.Module):
         self.weights: Tensor | None
 
     def forward(self, answers: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each picture; `targets` are positions of labels, or shares of every label."""
+        """The loss of each picture, in fp32; `targets` are positions of labels, or shares of every label."""
+        weights = None if self.weights is None else self.weights.float()
+        targets = targets.float() if targets.is_floating_point() else targets
         return cross_entropy(
-            answers.float(), targets, self.weights, reduction="none", label_smoothing=self.smoothing
+            answers.float(), targets, weights, reduction="none", label_smoothing=self.smoothing
         )
