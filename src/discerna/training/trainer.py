@@ -6,7 +6,6 @@ import logging
 import math
 import signal
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import Tensor
 
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import DivergedError, OutOfMemoryError, OutputError, ProcessError, SettingsError
-from discerna.machine import Choice, Machine, is_out_of_memory
+from discerna.errors import DivergedError
+from discerna.machine import Choice, Machine
 from discerna.progress import Progress
 from discerna.settings.recipe import Recipe
 from discerna.settings.scheduler import PlateauSettings
@@ -32,7 +30,9 @@ from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.epoch_record import EpochRecord
 from discerna.training.extensions import build_callbacks, build_loggers
+from discerna.training.failures import clear_failures
 from discerna.training.freezing import BodyFreezing
+from discerna.training.quiet import quiet_lightning
 from discerna.training.rate_finder import STEPS, RateSweep, suggestion
 from discerna.training.schedules import PlateauWatch
 from discerna.training.stopping import build_stopping, reason
@@ -101,7 +101,7 @@ def fit(
         classifier.network.to(memory_format=torch.channels_last)
     if settings.trainer.enable_model_summary:
         callbacks.append(LoggedSummary())
-    with _quiet_lightning(), _clear_failures(settings):
+    with quiet_lightning(), clear_failures(settings):
         trainer = Trainer(
             **_arguments(settings, recipe, machine),
             callbacks=callbacks,
@@ -135,7 +135,7 @@ def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings
         "enable_model_summary": False,
         "enable_checkpointing": False,
     }
-    with _quiet_lightning(), _clear_failures(settings):
+    with quiet_lightning(), clear_failures(settings):
         arguments = {**_arguments(settings, classifier.recipe, machine), **limits}
         trainer = Trainer(**arguments, callbacks=[sweep], logger=False)
         with _interruptible(trainer), _own_randomness(machine):
@@ -230,111 +230,3 @@ def _interruptible(trainer: Trainer) -> Iterator[None]:
     finally:
         if main and before is not None:
             signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _clear_failures(settings: TrainSettings) -> Iterator[None]:
-    """What Lightning, torch and the system say of a user's mistake or an accident, in our words."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise _unfit(error) from None
-    except ValueError as error:
-        if "val_check_interval" not in str(error):
-            raise
-        raise _unfit(error) from None
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OutputError(
-            "the run folder cannot be written",
-            where=str(error.filename or settings.output),
-            accepted=str(error.strerror),
-            remedy="make room, or choose another output",
-        ) from None
-    except (MemoryError, RuntimeError) as error:
-        if "DataLoader worker" in str(error):
-            raise ProcessError(
-                "a process that reads pictures ended",
-                where=str(error).splitlines()[0],
-                accepted="the system may have killed it for memory",
-                remedy="use fewer loading.workers, or loading.workers=0",
-            ) from None
-        if "PytorchStreamWriter" in str(error):  # how torch says that the disk is full
-            raise OutputError(
-                "a checkpoint cannot be written", where=str(settings.output), remedy="make room on the disk"
-            ) from None
-        if not is_out_of_memory(error):
-            raise
-        raise _out_of_memory(error, settings) from None
-
-
-def _unfit(error: Exception) -> SettingsError:
-    told = " ".join(str(error).replace("`", "").split())
-    return SettingsError(
-        "a setting of the trainer does not fit",
-        where=told,
-        remedy="change it; discerna train --help tells what each accepts",
-    )
-
-
-def _out_of_memory(error: Exception, settings: TrainSettings) -> OutOfMemoryError:
-    pieces = settings.trainer.accumulate_grad_batches * 2
-    cut = ""
-    if settings.batch_size % pieces == 0:
-        cut = f"trainer.accumulate_grad_batches={pieces} (same batch, in pieces), or "
-    told = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    return OutOfMemoryError(
-        "out of memory",
-        where=f"batch_size={settings.batch_size}, {told}",
-        accepted="no model was written",
-        remedy=f"use {cut}batch_size={max(1, settings.batch_size // 2)}",
-    )
-
-
-_QUIET = ("lightning.pytorch", "lightning.fabric")
-_HEARD = ("lightning.pytorch.callbacks.early_stopping", "lightning.pytorch.profilers.profiler")
-"""What a setting asks for: early_stopping.verbose, trainer.profiler."""
-
-
-class _Forward(logging.Handler):
-    """Hands a note of Lightning's to ours, so that it is shown and kept like them."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Called by logging."""
-        LOG.log(record.levelno, "%s", record.getMessage())
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's notes about itself: discerna tells the same choices with their reasons."""
-    before = {name: logging.getLogger(name).level for name in (*_QUIET, *_HEARD)}
-    for name in before:
-        logging.getLogger(name).setLevel(logging.INFO if name in _HEARD else logging.ERROR)
-    forward = _Forward()
-    for name in _HEARD:
-        logging.getLogger(name).addHandler(forward)
-        logging.getLogger(name).propagate = False
-    try:
-        with warnings.catch_warnings():
-            # Each is about something that is so on purpose.
-            for text in _EXPECTED:
-                warnings.filterwarnings("ignore", message=text)
-            yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
-        for name in _HEARD:
-            logging.getLogger(name).removeHandler(forward)
-            logging.getLogger(name).propagate = True
-
-
-_EXPECTED = (
-    r".*It is recommended to use `self.log.*sync_dist=True.*",  # torchmetrics has added the processes up already
-    r".*isinstance\(treespec, LeafSpec\).* is deprecated.*",  # Lightning 2.6 with torch 2.15
-    r".*does not have many workers.*",  # the machine has chosen, with a reason
-    r".*number of training batches .* is smaller than the logging interval.*",  # small data is welcome
-    r".*Checkpoint directory .* exists and is not empty.*",  # a run folder of ours
-    r".*GPU available but not used.*",  # trainer=cpu was typed
-    r".*`compute` method of metric .* was called before the `update` method.*",  # more processes than pictures
-)
