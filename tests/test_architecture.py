@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,11 @@ def test_help_is_light(verb):
 def test_a_mistake_is_told_without_torch():
     found = loaded("from discerna.cli import main; assert main(['train', 'epochz=1']) == 1")
     assert not found & {"torch", "lightning"}
+
+
+def test_every_package_is_in_the_wheel():
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text("utf-8"))
+    packages = {
+        ".".join(("discerna", *path.parent.relative_to(SOURCE).parts)) for path in SOURCE.rglob("__init__.py")
+    }
+    assert set(project["tool"]["setuptools"]["packages"]) == packages | {"discerna.conf"}
