@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from discerna.errors import SettingsError
 from discerna.settings.ranges import AtLeast, Below, Between
 
 Warmup = Annotated[float, Below(0, 1)]
@@ -44,6 +45,15 @@ class OneCycleSettings:
     start: Annotated[float, Between(0, 1)]
     end: Annotated[float, Between(0, 1)]
     momentum_range: list[Annotated[float, Below(0, 1)]] | None
+
+    def __post_init__(self) -> None:
+        span = self.momentum_range
+        if span is not None and (len(span) != 2 or span[0] > span[1]):
+            raise SettingsError(
+                "momentum_range is two numbers, the smaller first",
+                where=f"scheduler.momentum_range={span}",
+                accepted="the momentum at the highest and at the lowest rate, such as [0.85, 0.95], or null",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
