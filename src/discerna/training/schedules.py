@@ -147,9 +147,9 @@ class PlateauWatch(Callback):
         """Called by Lightning when the figures of the epoch are there."""
         figure = trainer.callback_metrics.get(self._monitor)
         for config in trainer.lr_scheduler_configs:
-            for factor in getattr(config.scheduler, "lr_lambdas", []):
-                if isinstance(factor, Plateau) and figure is not None:
-                    factor.observe(float(figure))
+            factor = getattr(config.scheduler, "lr_lambdas", [None])[0]  # one for all groups of weights
+            if isinstance(factor, Plateau) and figure is not None:
+                factor.observe(float(figure))
 
 
 def _hurried(factor: Factor, steps: int, budget: TimeBudget) -> Factor:
