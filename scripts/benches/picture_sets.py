@@ -17,7 +17,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from benches import canvas, drawings
+from benches import canvas, drawings, published_sets
+from benches.published_sets import PublishedSet
 
 Draw = Callable[[str, Generator], Image.Image]
 
@@ -115,7 +116,12 @@ SETS: tuple[PictureSet | Digits, ...] = (
     ),
 )
 
-BY_NAME = {pictures.name: pictures for pictures in SETS}
+AnySet = PictureSet | Digits | PublishedSet
+
+DRAWN = tuple(pictures.name for pictures in SETS)
+"""What the benches take unless they are told; nothing is downloaded for them."""
+
+BY_NAME: dict[str, AnySet] = {pictures.name: pictures for pictures in (*SETS, *published_sets.PUBLISHED)}
 
 
 @dataclass(frozen=True)
@@ -141,10 +147,10 @@ class OnDisk:
         return self.folder / "valid"
 
 
-def prepare(pictures: PictureSet | Digits, root: Path) -> OnDisk:
+def prepare(pictures: AnySet, root: Path) -> OnDisk:
     """The set in `root`, written if it is not there or was made by other code."""
     folder = root / pictures.name
-    maker = _maker()
+    maker = _maker(pictures)
     try:
         made = json.loads((folder / MADE).read_text("utf-8"))
     except FileNotFoundError:
@@ -162,9 +168,10 @@ def _generator(name: str) -> Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))
 
 
-def _maker() -> str:
-    """What tells one state of the drawing code from another."""
-    sources = (Path(str(module.__file__)) for module in (canvas, drawings))
+def _maker(pictures: AnySet) -> str:
+    """What tells one state of the code that makes a set from another."""
+    modules = (published_sets,) if isinstance(pictures, PublishedSet) else (canvas, drawings)
+    sources = (Path(str(module.__file__)) for module in modules)
     return _digest(path.read_bytes() for path in (*sources, Path(__file__)))
 
 

@@ -13,7 +13,7 @@ def main() -> None:
     """Write the sets, tell about them, draw the sheet."""
     parser = argparse.ArgumentParser(prog="scripts/bench pictures", description=__doc__)
     parser.add_argument(
-        "--sets", default=",".join(picture_sets.BY_NAME), help="names with commas between them"
+        "--sets", default=",".join(picture_sets.DRAWN), help=f"of {','.join(picture_sets.BY_NAME)}"
     )
     parser.add_argument("--sheet", type=Path, help="write a contact sheet into this PNG file")
     parser.add_argument("--columns", type=int, default=16)

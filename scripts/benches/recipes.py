@@ -191,7 +191,13 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     every = list(picture_sets.BY_NAME)
-    parser.add_argument("--sets", type=_some_of(every), default=every, help=f"of {','.join(every)}")
+    drawn = list(picture_sets.DRAWN)
+    parser.add_argument(
+        "--sets",
+        type=_some_of(every),
+        default=drawn,
+        help=f"of {','.join(every)}; default: those that are drawn",
+    )
     parser.add_argument(
         "--recipes", type=_some_of(RECIPES), default=list(PROGRAMS), help=f"of {','.join(RECIPES)}"
     )
