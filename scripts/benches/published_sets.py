@@ -69,10 +69,10 @@ def _packed(package: str) -> Path:
     return path
 
 
-PHOTOGRAPHS = "airplane automobile bird cat deer dog frog horse ship truck".split()
+PHOTOGRAPHS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 """CIFAR-10's labels, in its order."""
 
-CLOTHES = "tshirt trouser pullover dress coat sandal shirt sneaker bag boot".split()
+CLOTHES = ["tshirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
 """Fashion-MNIST's labels, in its order."""
 
 
