@@ -18,9 +18,10 @@ SETTINGS = LIGHT | {"settings"}
 MACHINE = SETTINGS | {"machine"}
 DIRECTORIES = SETTINGS | {"directories"}
 IMAGES = DIRECTORIES | {"images", "machine"}
+CHECKS = IMAGES | {"checks"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
-TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes"}
+TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),
@@ -34,6 +35,7 @@ ALLOWED = {
     "console": LIGHT,
     "directories": DIRECTORIES,
     "images": IMAGES,
+    "checks": CHECKS,
     "networks": NETWORKS,
     "metrics": SETTINGS,
     "training": TRAINING,
@@ -117,7 +119,7 @@ def test_import_is_light():
     }
 
 
-@pytest.mark.parametrize("verb", ["", "create ", "train ", "score ", "evaluate ", "env ", "demo "])
+@pytest.mark.parametrize("verb", ["", "create ", "train ", "score ", "evaluate ", "check ", "env ", "demo "])
 def test_help_is_light(verb):
     found = loaded(f"from discerna.cli import main; main({(verb + '--help').split()!r})")
     assert not found & {"torch", "lightning", "hydra", "numpy"}

@@ -21,6 +21,7 @@ REQUIRED = {
     "evaluate": ["model=m", "data=d"],
     "env": [],
     "demo": ["output=o"],
+    "check": ["data=d"],
 }
 
 

@@ -10,7 +10,7 @@
 Importing this module loads neither torch nor Lightning; the functions do when they are called.
 """
 
-from discerna.api import create, evaluate, load, score, train
+from discerna.api import check, create, evaluate, load, score, train
 from discerna.errors import (
     DatasetError,
     DiscernaError,
@@ -47,6 +47,7 @@ __all__ = [
     "TrainingError",
     "UnreadablePictureError",
     "__version__",
+    "check",
     "create",
     "evaluate",
     "load",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from discerna import console
 
 if TYPE_CHECKING:
+    from discerna.commands.check import CheckResult
     from discerna.commands.create import CreateResult
     from discerna.commands.evaluate import EvaluateResult
     from discerna.commands.score import ScoreResult
@@ -23,6 +24,21 @@ def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **sett
 
     given = {"model": model, "train_data": train_data, "valid_data": valid_data, **settings}
     return launch.train(_settings("train", given), console.progress())
+
+
+def check(
+    *,
+    train_data: PathLike | None = None,
+    valid_data: PathLike | None = None,
+    data: PathLike | None = None,
+    **settings: Any,
+) -> CheckResult:
+    """Say whether pictures are fit to train on; what is wrong with them is in the result, not raised."""
+    given = {"train_data": train_data, "valid_data": valid_data, "data": data}
+    composed = _settings("check", {**{k: v for k, v in given.items() if v is not None}, **settings})
+    from discerna.commands import check as command
+
+    return command.run(composed, console.progress())
 
 
 def create(network: str, output: PathLike, **settings: Any) -> CreateResult:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from discerna import console
 from discerna.errors import SettingsError
@@ -97,6 +98,7 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
         sweep.raise_failures()
         return
     settings = composition.compose(verb, overrides, source)
+    result: Any
     if verb == "train":
         from discerna import launch
 
@@ -108,3 +110,5 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
     summary = result.summary()
     if summary:
         console.result(summary)
+    if verb == "check":
+        result.raise_failures()

@@ -11,10 +11,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from discerna.directories.layout import Layout, find_place, no_pictures, not_a_directory, unreadable
+from discerna.directories.layout import (
+    Fault,
+    Layout,
+    find_place,
+    no_pictures,
+    not_a_directory,
+    unreadable,
+)
 from discerna.directories.picture_files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from discerna.directories.picture_files import Rest, read_folder, walk
-from discerna.errors import InvalidDatasetError
+from discerna.errors import InvalidDatasetError, combined
 from discerna.wording import counted, listed, shown
 
 StrPath = str | os.PathLike[str]
@@ -52,10 +59,13 @@ class ImageDirectory:
             self._label_indices.extend(array("i", [position.get(label, -1)]) * count)
 
     @classmethod
-    def open(cls, path: StrPath, *, setting: str = "data") -> ImageDirectory:
+    def open(
+        cls, path: StrPath, *, setting: str = "data", faults: list[Fault] | None = None
+    ) -> ImageDirectory:
         """The labelled pictures of `path`, which lie as `path/<label>/<picture>`; nothing else will do.
 
-        `setting` is what the user typed the path for; messages name it.
+        `setting` is what the user typed the path for; messages name it. Faults that leave labelled pictures are put
+        into `faults` where it is given, instead of being raised.
         """
         given = os.fspath(path)
         place, is_directory = find_place(given, setting)
@@ -72,10 +82,15 @@ class ImageDirectory:
             direct = [name for name in found if name.count(b"/") == 1]
             gathered.add(os.fsdecode(folder), direct)
             layout.add(os.fsdecode(folder), len(direct), found if len(found) > len(direct) else [])
-        layout.refuse_unless_labelled()
+        found_faults = layout.faults()
+        if faults is not None:
+            faults += found_faults
+        elif found_faults:
+            raise combined([fault.error for fault in found_faults])
         directory = cls(place, gathered, rest, labelled=True)
         directory._tell(setting)
-        _warn_of_twins(directory.labels, setting)
+        for twins in similar_labels(directory.labels):
+            logger.warning("%s: labels that differ only in case or encoding: %s", setting, twins)
         return directory
 
     @classmethod
@@ -213,11 +228,9 @@ def _gather_all(
     return exact
 
 
-def _warn_of_twins(labels: tuple[str, ...], setting: str) -> None:
-    """Labels that differ only in case, or in how an accent is encoded, are seldom meant."""
+def similar_labels(labels: Iterable[str]) -> list[str]:
+    """Labels that differ only in case, or in how an accent is encoded: seldom meant. `'Cat', 'cat'`."""
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(unicodedata.normalize("NFC", label).casefold(), []).append(label)
-    for twins in alike.values():
-        if len(twins) > 1:
-            logger.warning("%s: labels that differ only in case or encoding: %s", setting, listed(twins))
+    return [listed(twins) for twins in alike.values() if len(twins) > 1]

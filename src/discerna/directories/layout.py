@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from discerna.directories.picture_files import PICTURE_EXTENSIONS, Rest
-from discerna.errors import InvalidDatasetError, NotLabeledDatasetError, combined
+from discerna.errors import InvalidDatasetError, NotLabeledDatasetError
 from discerna.settings.build import nearest
 from discerna.wording import counted, listed, shown
 
@@ -72,6 +73,15 @@ def no_pictures(given: str, setting: str, rest: Rest) -> InvalidDatasetError:
     )
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with how pictures lie, where the pictures themselves can be read all the same."""
+
+    code: str
+    folders: list[str]
+    error: InvalidDatasetError
+
+
 class Layout:
     """How pictures lie in a directory that should hold them as `<label>/<picture>`."""
 
@@ -89,35 +99,40 @@ class Layout:
         self.deep.update(os.fsdecode(name.rpartition(b"/")[0]) for name in found)
         self.deep.discard(folder)
 
-    def refuse_unless_labelled(self) -> None:
-        """Raise unless all pictures lie in at least two label folders, and each of those holds one."""
+    def faults(self) -> list[Fault]:
+        """What is wrong, unless all pictures lie in two or more label folders, each of which holds one.
+
+        Raises where there are no labelled pictures at all.
+        """
         if not any(self.direct.values()):
             if self.deep:
                 raise self._too_deep()
             raise self._loose() if self.loose else no_pictures(self.given, self.setting, self.rest)
         faults = []
         if self.deep:
+            problem = "label folders hold folders with pictures"
             remedy = "a label is one folder; move the pictures up into it, or the folders elsewhere"
-            faults.append(self._fault("label folders hold folders with pictures", sorted(self.deep), remedy))
+            faults.append(self._fault("nested", problem, sorted(self.deep), remedy))
         holders = {folder.partition("/")[0] for folder in self.deep}
         bare = [folder for folder, count in self.direct.items() if not count and folder not in holders]
         closed = {name for name, reason in self.rest.others if reason == "unreadable"}
         if hidden := [folder for folder in bare if folder in closed]:
-            faults.append(self._fault("label folders cannot be read", hidden, "check their permissions"))
+            problem = "label folders cannot be read"
+            faults.append(self._fault("unreadable", problem, hidden, "check their permissions"))
         if empty := [folder for folder in bare if folder not in closed]:
             remedy = f"put pictures into them or remove them; {_FORMATS}"
-            faults.append(self._fault("label folders without a picture", empty, remedy))
+            faults.append(self._fault("empty_label", "label folders without a picture", empty, remedy))
         if len(self.direct) == 1:
             remedy = (
                 f"at least two labels are needed; {self.setting} is the directory that holds their folders"
             )
-            faults.append(self._fault("there is only one label", list(self.direct), remedy))
-        if faults:
-            raise combined(faults)
+            faults.append(self._fault("one_label", "there is only one label", list(self.direct), remedy))
+        return faults
 
-    def _fault(self, problem: str, folders: list[str], remedy: str) -> InvalidDatasetError:
+    def _fault(self, code: str, problem: str, folders: list[str], remedy: str) -> Fault:
         where = _where(self.given, self.setting)
-        return InvalidDatasetError(problem, where=where, accepted=listed(folders), remedy=remedy)
+        error = InvalidDatasetError(problem, where=where, accepted=listed(folders), remedy=remedy)
+        return Fault(code, folders, error)
 
     def _loose(self) -> NotLabeledDatasetError:
         first = shown(self.loose[0])

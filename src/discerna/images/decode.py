@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from typing import BinaryIO
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from discerna.errors import UnreadablePictureError
 from discerna.wording import shown
+
+T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
 """Named one by one: Pillow reads dozens more, some through external programs."""
@@ -41,16 +45,54 @@ def decode(source: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = 
     Whatever is wrong with the file, the error is UnreadablePictureError with a short code as its reason:
     empty, not_an_image, truncated (cut short or damaged), unsupported_mode, too_large, unreadable.
     """
+
+    def finish(image: Image.Image, where: str) -> Image.Image:
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))
+        image.load()
+        return _upright(image, image, where)
+
+    return _opened(source, finish)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture file says of itself before it is decoded."""
+
+    format: str
+    mode: str
+    """Pillow's name for the kind of its pixels."""
+    width: int
+    height: int
+    animated: bool
+    """Whether it has several frames or pages."""
+    turned: bool
+    """Whether its EXIF orientation is another than upright."""
+
+
+def header(source: str | os.PathLike[str] | BinaryIO) -> Header:
+    """The header alone, nothing decoded; what is wrong with it raises as in `decode`."""
+    return _opened(source, _header)
+
+
+def _header(image: Image.Image, where: str) -> Header:
+    animated = bool(getattr(image, "is_animated", False))
+    turned = _orientation(image) in _TURNS
+    return Header(str(image.format), image.mode, image.width, image.height, animated, turned)
+
+
+def _opened(source: str | os.PathLike[str] | BinaryIO, finish: Callable[[Image.Image, str], T]) -> T:
+    """What `finish` makes of the image, which is opened but not decoded."""
     _silence_pillow()
     if not isinstance(source, str | os.PathLike):
-        return _decode(source, shown(str(getattr(source, "name", "picture"))), at_least)
+        return _read(source, shown(str(getattr(source, "name", "picture"))), finish)
     where = shown(os.fspath(source))
     try:
         file = open(source, "rb")  # noqa: SIM115 - closed by the with below, which must not catch its errors
     except OSError as error:
         raise _refused("unreadable", where, error.strerror or error) from None
     with file:
-        return _decode(file, where, at_least)
+        return _read(file, where, finish)
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
@@ -81,7 +123,7 @@ def _upright(source: Image.Image, image: Image.Image, where: str) -> Image.Image
     return picture if turn is None else picture.transpose(turn)
 
 
-def _decode(file: BinaryIO, where: str, at_least: int | None) -> Image.Image:
+def _read(file: BinaryIO, where: str, finish: Callable[[Image.Image, str], T]) -> T:
     head = b""
     try:
         head = file.read(16)
@@ -92,10 +134,7 @@ def _decode(file: BinaryIO, where: str, at_least: int | None) -> Image.Image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise _refused("too_large", where, f"{width}x{height}, at most {MAX_PIXELS} pixels are decoded")
-        if at_least is not None:
-            image.draft(None, (at_least, at_least))
-        image.load()
-        return _upright(image, image, where)
+        return finish(image, where)
     except UnreadablePictureError:
         raise
     except UnidentifiedImageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from discerna.settings.check import CheckSettings
 from discerna.settings.create import CreateSettings
 from discerna.settings.demo import DemoSettings
 from discerna.settings.env import EnvSettings
@@ -30,6 +31,12 @@ VERBS = {
             "make an untrained model directory",
             CreateSettings,
             "network=resnet18 output=models/resnet18",
+        ),
+        Verb(
+            "check",
+            "say whether pictures are fit to train on, and what is wrong with them",
+            CheckSettings,
+            "train_data=data/train valid_data=data/valid",
         ),
         Verb(
             "train",

@@ -1,0 +1,49 @@
+"""The settings of `discerna check`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from discerna.errors import SettingsError
+from discerna.settings.loading import LoadingSettings
+from discerna.settings.ranges import AtLeast
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSettings:
+    """The image directories to be checked, and what counts as a fault."""
+
+    train_data: Path | None
+    valid_data: Path | None
+    data: Path | None
+    output: Path | None
+    strict: bool
+    near_duplicates: bool
+    min_pictures: Annotated[int, AtLeast(1)]
+    max_imbalance: Annotated[float, AtLeast(1)]
+    overwrite: bool
+    loading: LoadingSettings
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("train_data", "valid_data", "data") if getattr(self, name) is not None]
+        if not given or ("data" in given and len(given) > 1):
+            raise SettingsError(
+                "what is to be checked is not clear",
+                where=" ".join(f"{name}={getattr(self, name)}" for name in given) or "no directory is given",
+                accepted="train_data= and valid_data= together, either of them, or data=",
+                remedy="discerna check train_data=data/train valid_data=data/valid",
+            )
+        if self.train_data is not None and self.train_data == self.valid_data:
+            raise SettingsError(
+                "training and validation data are the same directory",
+                where=f"train_data=valid_data={self.train_data}",
+                accepted="two directories with different pictures",
+                remedy="use data= to check one directory",
+            )
+
+    def directories(self) -> dict[str, Path]:
+        """The directories that were given, by the setting's name."""
+        named = {"train_data": self.train_data, "valid_data": self.valid_data, "data": self.data}
+        return {name: path for name, path in named.items() if path is not None}
