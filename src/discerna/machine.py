@@ -222,6 +222,11 @@ def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
     return Choice(True, "one kernel updates all weights")
 
 
+def is_first_process() -> bool:
+    """Whether this is the one process of a training that writes files; known before processes have met."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
 def cores() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from discerna import console, launch
+from discerna import console, launch, machine
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import DiscernaError, ProcessError
 from discerna.progress import SILENT
@@ -83,7 +83,7 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
 
 def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     settings = folder.read_settings(json.loads(os.environ.get(launch.SECRETS, "{}")), given.networks_module)
-    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    first = machine.is_first_process()
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
     with console.held_signals():

@@ -143,6 +143,21 @@ KINDS = {
 """In the order in which they are told."""
 
 
+OF_FILES = frozenset(
+    {
+        "empty",
+        "not_an_image",
+        "truncated",
+        "unsupported_mode",
+        "unsupported_format",
+        "too_large",
+        "unreadable",
+    }
+    | {"missing", "remote"}
+)
+"""Errors of single files, which a training can leave out."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One kind of finding in one directory, or between two."""

@@ -16,7 +16,7 @@ from discerna.checks.survey import Survey
 from discerna.directories.image_dir import ImageDirectory, similar_labels
 from discerna.images.inspection import sketch
 from discerna.progress import Progress
-from discerna.settings.check import CheckSettings
+from discerna.settings.check import Limits
 
 Surveys = Mapping[str, Survey]
 """Setting -> what its directory holds."""
@@ -25,10 +25,10 @@ Copy = tuple[str, int]
 """A picture: the setting of its directory, and its position there."""
 
 
-def of_labels(surveys: Surveys, settings: CheckSettings) -> Iterator[Finding]:
+def of_labels(surveys: Surveys, limits: Limits) -> Iterator[Finding]:
     """Labels that differ between the sides, that have few pictures, or that look alike."""
     for where, survey in surveys.items():
-        yield from _of_counts(where, survey, settings)
+        yield from _of_counts(where, survey, limits)
     if {"train_data", "valid_data"} <= surveys.keys():
         train, valid = (surveys[name].directory.labels for name in ("train_data", "valid_data"))
         yield from _found(
@@ -37,22 +37,22 @@ def of_labels(surveys: Surveys, settings: CheckSettings) -> Iterator[Finding]:
         yield from _found("labels_extra", "valid_data", [label for label in valid if label not in set(train)])
 
 
-def _of_counts(where: str, survey: Survey, settings: CheckSettings) -> Iterator[Finding]:
+def _of_counts(where: str, survey: Survey, limits: Limits) -> Iterator[Finding]:
     directory = survey.directory
     counts = Counter(directory.counts())
     counts.subtract(directory.label(i) or "" for i in survey.bad)  # these cannot be learned from
     del counts[""]
     yield from _found("similar_labels", where, similar_labels(directory.labels))
-    least = settings.min_pictures
+    least = limits.min_pictures
     if where == "valid_data":
         least = -(-least // 5)
     few = [f"{label} ({count})" for label, count in counts.items() if count < least]
     yield from _found("few_pictures", where, few, f"(fewer than {least})")
     most = max(counts.values(), default=0)
     if where != "valid_data":
-        rare = [f"{label} ({n})" for label, n in counts.items() if 0 < n * settings.max_imbalance < most]
+        rare = [f"{label} ({n})" for label, n in counts.items() if 0 < n * limits.max_imbalance < most]
         yield from _found(
-            "imbalance", where, rare, f"(which has {most}, over {settings.max_imbalance:g} times as many)"
+            "imbalance", where, rare, f"(which has {most}, over {limits.max_imbalance:g} times as many)"
         )
 
 
@@ -90,13 +90,13 @@ def of_files(where: str, survey: Survey) -> Iterator[Finding]:
     yield from _found("bad_name", where, [name for name in every if not _is_unicode(name)])
 
 
-def of_copies(surveys: Surveys, settings: CheckSettings, progress: Progress) -> Iterator[Finding]:
+def of_copies(surveys: Surveys, limits: Limits, progress: Progress) -> Iterator[Finding]:
     """The same picture twice: within a directory, under two labels, on both sides."""
     pictures = [(where, i) for where, survey in surveys.items() for i in range(len(survey.directory))]
     digests = np.concatenate([survey.digests for survey in surveys.values()])
     groups = same_files(digests)
     yield from _copies(surveys, [[pictures[i] for i in group] for group in groups], CODES_OF_COPIES)
-    if not settings.near_duplicates:
+    if not limits.near_duplicates:
         return
     looks = np.concatenate([survey.looks for survey in surveys.values()])
     has_look = np.concatenate([survey.has_look for survey in surveys.values()])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from discerna import machine
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import UnreadablePictureError
-from discerna.images.inspection import Inspected, inspect_header, inspect_whole
+from discerna.images.inspection import Inspected, inspect_header, inspect_pixels, inspect_whole
 from discerna.progress import Progress
 
 CHUNK = 16
@@ -67,13 +67,34 @@ def survey(directory: ImageDirectory, progress: Progress, name: str) -> Survey:
     return found
 
 
-def bad_headers(directory: ImageDirectory, positions: Sequence[int]) -> dict[int, UnreadablePictureError]:
-    """Of the pictures at `positions`, those that the first bytes show to be none."""
-    return {
-        i: inspected.error
-        for i, inspected in _each(directory, positions, inspect_header)
-        if inspected.error is not None
-    }
+def bad_headers(
+    directory: ImageDirectory, positions: Sequence[int], progress: Progress, name: str
+) -> dict[int, UnreadablePictureError]:
+    """Of the pictures at `positions`, those that their first bytes show to be none."""
+    return _bad(directory, positions, inspect_header, progress, name)
+
+
+def bad_pictures(
+    directory: ImageDirectory, positions: Sequence[int], progress: Progress, name: str
+) -> dict[int, UnreadablePictureError]:
+    """Of the pictures at `positions`, those that do not decode to their end."""
+    return _bad(directory, positions, inspect_pixels, progress, name)
+
+
+def _bad(
+    directory: ImageDirectory,
+    positions: Sequence[int],
+    inspect: Callable[[str], Inspected],
+    progress: Progress,
+    name: str,
+) -> dict[int, UnreadablePictureError]:
+    found = {}
+    with progress.task(name, len(positions)) as advance:
+        for i, inspected in _each(directory, positions, inspect):
+            if inspected.error is not None:
+                found[i] = inspected.error
+            advance(1, f"{len(found)} bad" if found else "")
+    return found
 
 
 def _each(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from discerna.checks.findings import in_order
-from discerna.checks.judgement import facts, of_copies, of_files, of_labels
+from discerna.checks.examination import examine
+from discerna.checks.findings import Finding
 from discerna.checks.opening import opened
-from discerna.checks.survey import Survey, survey
 from discerna.checks.verdict import Verdict
+from discerna.directories.image_dir import ImageDirectory
 from discerna.progress import SILENT, Progress
 from discerna.results.destination import refuse_folder, whole_folder, write_failures
 from discerna.settings.check import CheckSettings
@@ -56,18 +55,14 @@ def run(settings: CheckSettings, progress: Progress = SILENT) -> CheckResult:
     given = settings.directories()
     if settings.output is not None:
         refuse_folder(settings.output, settings.overwrite, list(given.values()), mark=REPORT, files=[REPORT])
-    findings = []
-    surveys: dict[str, Survey] = {}
+    findings: list[Finding] = []
+    directories: dict[str, ImageDirectory] = {}
     for where, path in given.items():
         directory, faults = opened(path, where, settings.loading)
         findings += faults
         if directory is not None:
-            surveys[where] = survey(directory, progress, where)
-            findings += of_files(where, surveys[where])
-    if surveys:
-        findings += itertools.chain(of_labels(surveys, settings), of_copies(surveys, settings, progress))
-    directories = {where: facts(found) for where, found in surveys.items()}
-    verdict = Verdict(directories, in_order(findings), settings.strict)
+            directories[where] = directory
+    verdict, _ = examine(directories, settings.limits, progress, findings, strict=settings.strict)
     if settings.output is not None:
         where = f"output={shown(str(settings.output))}"
         with whole_folder(settings.output, settings.overwrite) as folder, write_failures(where):

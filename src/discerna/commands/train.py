@@ -24,8 +24,10 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     """Train to the best epoch, write the model directory, measure it by the exact path."""
     began = time.monotonic()
     import_user_modules(settings.networks.modules)
-    ready = prepare(settings, began, progress)
+    ready = prepare(settings, folder, began, progress)
     outcome = fit(ready.classifier, ready.data, ready.settings, ready.machine, folder, progress)
+    if outcome.is_first_process and ready.data.bad is not None:
+        ready.data.bad.finish()
     figures = _publish(ready, outcome, progress) if outcome.is_first_process else {}
     assert settings.output is not None
     result = RunResult(

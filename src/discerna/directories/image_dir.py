@@ -139,6 +139,18 @@ class ImageDirectory:
     def __len__(self) -> int:
         return len(self._label_indices)
 
+    def without(self, positions: Collection[int]) -> ImageDirectory:
+        """The same directory but for the pictures at `positions`; labels that lose their last picture are gone."""
+        gathered, left_out = _Gathered(), set(positions)
+        runs: dict[int, list[bytes]] = {}
+        for i in range(len(self)):
+            if i not in left_out:
+                runs.setdefault(self._label_indices[i], []).append(self._name(i))
+        for index, names in runs.items():
+            gathered.add("" if index < 0 else self.labels[index], names)
+        rest = Rest(ignored=self.ignored, others=self.others)
+        return ImageDirectory(str(self.root), gathered, rest, labelled=bool(self.labels))
+
     def path(self, i: int) -> str:
         """Where picture `i` lies, absolute."""
         return os.fsdecode(self._prefix + self._name(i))

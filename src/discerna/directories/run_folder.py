@@ -39,6 +39,24 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def pictures(self) -> Path:
+        """How many pictures were found and used, and each that was skipped, with its reason."""
+        return self.path / "pictures.json"
+
+    @property
+    def check(self) -> Path:
+        """What `check=full` found."""
+        return self.path / "check.json"
+
+    def broken(self, process: int) -> Path:
+        """The pictures that broke while a process used them; `pictures` has them once the training has ended."""
+        return self.path / f"broken-{process}.jsonl"
+
+    def all_broken(self) -> list[Path]:
+        """Such files of all processes."""
+        return sorted(self.path.glob("broken-*.jsonl"))
+
+    @property
     def checkpoints(self) -> Path:
         """best.ckpt and last.ckpt."""
         return self.path / "checkpoints"

@@ -66,6 +66,15 @@ def inspect_header(path: str) -> Inspected:
         return Inspected(_without_traceback(error), None)
 
 
+def inspect_pixels(path: str) -> Inspected:
+    """Whether the picture decodes to its end."""
+    try:
+        decode(path, at_least=SEEN)
+    except UnreadablePictureError as error:
+        return Inspected(_without_traceback(error), None)
+    return Inspected(None, None)
+
+
 def inspect_whole(path: str) -> Inspected:
     """Everything: the file is decoded to its end."""
     found = None

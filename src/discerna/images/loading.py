@@ -89,6 +89,10 @@ class PictureDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.index)
 
+    def side(self, epoch: int) -> int:
+        """The side of the pictures in an epoch."""
+        return self.spec.size if self.size_of_epoch is None else self.size_of_epoch(epoch)
+
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, place = key
         i = place % len(self.index)
@@ -99,7 +103,7 @@ class PictureDataset(Dataset[Sample]):
         except UnreadablePictureError as error:
             # A copy has no traceback; with it a list of errors would keep alive all that decode had in hand.
             return Sample(None, label, i, copy.copy(error))
-        spec = self.spec if self.size_of_epoch is None else self.spec.scaled(self.size_of_epoch(epoch))
+        spec = self.spec if self.size_of_epoch is None else self.spec.scaled(self.side(epoch))
         if self.augmentation is None:
             view = to_tensor(fit_picture(image, spec))
         else:

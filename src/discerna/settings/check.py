@@ -12,6 +12,15 @@ from discerna.settings.ranges import AtLeast
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """From where on something is a fault; the defaults are those of conf/check.yaml."""
+
+    near_duplicates: bool = True
+    min_pictures: int = 10
+    max_imbalance: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckSettings:
     """The image directories to be checked, and what counts as a fault."""
 
@@ -47,3 +56,12 @@ class CheckSettings:
         """The directories that were given, by the setting's name."""
         named = {"train_data": self.train_data, "valid_data": self.valid_data, "data": self.data}
         return {name: path for name, path in named.items() if path is not None}
+
+    @property
+    def limits(self) -> Limits:
+        """From where on something is a fault."""
+        return Limits(
+            near_duplicates=self.near_duplicates,
+            min_pictures=self.min_pictures,
+            max_imbalance=self.max_imbalance,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from discerna.settings.ranges import AtLeast
+from discerna.settings.ranges import AtLeast, Between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,3 +13,11 @@ class LoadingSettings:
     """The group `loading`."""
 
     workers: Literal["auto"] | Annotated[int, AtLeast(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainLoadingSettings(LoadingSettings):
+    """And what to do about pictures that cannot be read, for a training."""
+
+    on_bad: Literal["skip", "error"]
+    max_bad: Annotated[float, Between(0, 1)]

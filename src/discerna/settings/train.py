@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from discerna.errors import SettingsError
 from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.early_stopping import StoppingSettings
-from discerna.settings.loading import LoadingSettings
+from discerna.settings.loading import TrainLoadingSettings
 from discerna.settings.logger import LoggerSettings
 from discerna.settings.networks import NetworksSettings
 from discerna.settings.optimizer import OptimizerSettings
@@ -43,6 +43,7 @@ class TrainSettings:
     random_seed: int | None
     patience: Annotated[int, AtLeast(1)]
     monitor: Metric
+    check: Literal["quick", "full", "off"]
     max_minutes: Annotated[float, AtLeast(0.1)] | None
     pretrained: bool | str
     arguments: dict[str, Any]
@@ -64,7 +65,7 @@ class TrainSettings:
     scheduler: SchedulerSettings
     early_stopping: StoppingSettings
     trainer: TrainerSettings
-    loading: LoadingSettings
+    loading: TrainLoadingSettings
     logger: LoggerSettings
     callbacks: dict[str, dict[str, Any]]
     networks: NetworksSettings

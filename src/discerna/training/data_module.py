@@ -8,13 +8,17 @@ from lightning.pytorch import LightningDataModule
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.label_check import check_labels, label_positions
+from discerna.directories.run_folder import RunFolder
+from discerna.errors import UnreadablePictureError
 from discerna.images.loading import PictureDataset
+from discerna.progress import Progress
 from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
+from discerna.training.bad_pictures import BadPictures
 from discerna.training.batch_plan import BatchPlan
 from discerna.training.growing import growing
-from discerna.training.keyed_loader import TrainLoader, ValidationLoader
+from discerna.training.keyed_loader import Broke, TrainLoader, ValidationLoader
 
 LOG = logging.getLogger("discerna")
 
@@ -22,19 +26,22 @@ LOG = logging.getLogger("discerna")
 class PictureData(LightningDataModule):
     """Training and validation pictures with the same labels."""
 
-    def __init__(self, train: ImageDirectory, valid: ImageDirectory) -> None:
+    def __init__(self, train: ImageDirectory, valid: ImageDirectory, bad: BadPictures | None = None) -> None:
         super().__init__()
         check_labels(train, valid)
+        self.bad = bad
         self.train = train
         self.valid = valid
         self.labels = list(train.labels)
 
     @classmethod
-    def open(cls, settings: TrainSettings) -> PictureData:
-        """Both directories of the settings, their labels checked."""
+    def open(cls, settings: TrainSettings, folder: RunFolder, progress: Progress) -> PictureData:
+        """Both directories of the settings, their labels checked, bad pictures left out."""
         train = ImageDirectory.open(settings.train_data, setting="train_data")
         valid = ImageDirectory.open(settings.valid_data, setting="valid_data")
-        return cls(train, valid)
+        check_labels(train, valid)
+        bad = BadPictures(settings, folder)
+        return cls(*bad.leave_out(train, valid, progress), bad)
 
     def counts(self) -> dict[str, int]:
         """The training pictures of each label."""
@@ -78,10 +85,20 @@ class PictureData(LightningDataModule):
     def train_dataloader(self) -> TrainLoader:
         """Called by Lightning."""
         assert self.trainer is not None
-        return TrainLoader(self._train_set, self._plan, self._seed, self._workers, self.trainer)
+        return TrainLoader(
+            self._train_set, self._plan, self._seed, self._workers, self.trainer, self._broke("train_data")
+        )
 
     def val_dataloader(self) -> ValidationLoader:
         """Called by Lightning."""
         assert self.trainer is not None
         size = max(1, self._plan.batch_size // (self._plan.processes * self._plan.pieces))
-        return ValidationLoader(self._valid_set, size, self._workers, self.trainer)
+        return ValidationLoader(self._valid_set, size, self._workers, self.trainer, self._broke("valid_data"))
+
+    def _broke(self, where: str) -> Broke:
+        def broke(i: int, error: UnreadablePictureError, epoch: int) -> None:
+            if self.bad is None:
+                raise error
+            self.bad.broke(where, i, error, epoch)
+
+        return broke

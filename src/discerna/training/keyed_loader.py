@@ -7,14 +7,15 @@ is asked for, which is after a restart has restored them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from discerna.errors import InvalidDatasetError
-from discerna.images.loading import PictureDataset, collate
+from discerna.errors import UnreadablePictureError
+from discerna.images.loading import Batch, PictureDataset, collate
 from discerna.training.batch_plan import BatchPlan, Share
 
 if TYPE_CHECKING:
@@ -28,16 +29,28 @@ class Work(NamedTuple):
     labels: Tensor
     counted: bool
     """False where the process had no share of the piece; it takes the step because the others wait for it."""
-    step_size: int
+    step_size: float
+    """How many pictures of the weight of these the whole step has, over all pieces and processes."""
+
+
+Broke = Callable[[int, UnreadablePictureError, int], None]
+"""Told of a picture that cannot be read: its position, why, and the epoch."""
 
 
 class TrainLoader:
     """The training pictures, shuffled afresh each epoch."""
 
     def __init__(
-        self, dataset: PictureDataset, plan: BatchPlan, seed: int, workers: int, trainer: Trainer
+        self,
+        dataset: PictureDataset,
+        plan: BatchPlan,
+        seed: int,
+        workers: int,
+        trainer: Trainer,
+        broke: Broke,
     ) -> None:
         self.dataset = dataset
+        self.broke = broke
         self.plan = plan
         self.seed = seed
         self.workers = workers
@@ -51,7 +64,8 @@ class TrainLoader:
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         shares = self.plan.shares(self.seed, epoch, self.trainer.global_rank)[done:]
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        yield from _load(self.dataset, shares, epoch, self.workers, on_gpu)
+        for share, batch in _load(self.dataset, shares, epoch, self.workers, on_gpu, self.broke):
+            yield _work(share, batch, self.dataset.side(epoch), self.plan.smallest)
 
     # Their presence tells Lightning that a run can go on in mid-epoch; the position is in its counters.
     def state_dict(self) -> dict[str, Any]:
@@ -65,7 +79,9 @@ class TrainLoader:
 class ValidationLoader:
     """The validation pictures in order, shared out so that each counts once and all processes take equal steps."""
 
-    def __init__(self, dataset: PictureDataset, batch_size: int, workers: int, trainer: Trainer) -> None:
+    def __init__(
+        self, dataset: PictureDataset, batch_size: int, workers: int, trainer: Trainer, broke: Broke
+    ) -> None:
         process, processes = trainer.global_rank, trainer.world_size
         self.on_gpu = trainer.strategy.root_device.type == "cuda"
         total = len(dataset)
@@ -75,17 +91,21 @@ class ValidationLoader:
         self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total) for i in range(steps)]
         self.dataset = dataset
         self.workers = workers
+        self.trainer = trainer
+        self.broke = broke
 
     def __len__(self) -> int:
         return len(self.shares)
 
     def __iter__(self) -> Iterator[Work]:
-        yield from _load(self.dataset, self.shares, 0, self.workers, self.on_gpu)
+        epoch = self.trainer.current_epoch  # only told: the pictures are the same in each
+        for share, batch in _load(self.dataset, self.shares, epoch, self.workers, self.on_gpu, self.broke):
+            yield _work(share, batch, self.dataset.side(epoch), 1)
 
 
 def _load(
-    dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool
-) -> Iterator[Work]:
+    dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool, broke: Broke
+) -> Iterator[tuple[Share, Batch]]:
     batches = [[(epoch, i) for i in share.pictures or [0]] for share in shares]
     loader: DataLoader[Any] = DataLoader(
         dataset,
@@ -95,16 +115,23 @@ def _load(
         pin_memory=workers > 0 and on_gpu,
     )
     for share, batch in zip(shares, loader, strict=True):
-        if batch.errors:
-            raise _unreadable(batch.errors)
-        yield Work(batch.pictures, batch.labels, bool(share.pictures), share.step_size)
+        for i, error in batch.errors:
+            broke(i, error, epoch)
+        yield share, batch
 
 
-def _unreadable(errors: list[tuple[int, Any]]) -> InvalidDatasetError:
-    _, first = errors[0]
-    return InvalidDatasetError(
-        "a picture cannot be read",
-        where=first.where,
-        accepted=f"{first.reason}: {first.accepted}" if first.accepted else first.reason,
-        remedy="replace it or take it out of the directory",
-    )
+def _work(share: Share, batch: Batch, side: int, smallest: int) -> Work:
+    """What a share comes to. Pictures that broke are left out, and the others of the share weigh that much more.
+
+    A network with batch normalisation needs two pictures (`smallest`): a single one that is left is taken twice, at
+    half its weight. Where none is left, blank ones take the step without any weight.
+    """
+    pictures, labels, counted = batch.pictures, batch.labels, bool(share.pictures)
+    if not len(labels):
+        blank = torch.zeros((smallest, 3, side, side), dtype=torch.uint8)
+        return Work(blank, torch.zeros(smallest, dtype=torch.int64), False, share.step_size)
+    if not batch.errors:
+        return Work(pictures, labels, counted, share.step_size)
+    if len(labels) < smallest:
+        pictures, labels = torch.cat([pictures, pictures]), torch.cat([labels, labels])
+    return Work(pictures, labels, counted, share.step_size * len(labels) / max(1, len(share.pictures)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from discerna import machine as machines
 from discerna.directories.model_dir import ModelDirectory, ModelSpec
+from discerna.directories.run_folder import RunFolder
 from discerna.errors import SettingsError
 from discerna.machine import Choice, Machine
 from discerna.networks.architectures import find
@@ -57,11 +58,13 @@ class Preparation:
     classifier: Classifier
 
 
-def prepare(settings: TrainSettings, began: float, progress: Progress) -> Preparation:
+def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: Progress) -> Preparation:
     """Open the data, choose, make the network; `began` is when the command did."""
     processes = machines.processes(settings.trainer)
     directory = given_directory(settings)
-    data = PictureData.open(settings)  # before weights are fetched or made, which may take long
+    data = PictureData.open(
+        settings, folder, progress
+    )  # before weights are fetched or made, which may take long
     _check_monitor(settings, data)
     settings, choices = resolved(settings, data, directory)
     machine = machines.choose(settings.trainer, settings.loading, processes)

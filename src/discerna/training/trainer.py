@@ -26,6 +26,7 @@ from discerna.settings.recipe import Recipe
 from discerna.settings.scheduler import PlateauSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.training.averaging import MovingAverage
+from discerna.training.bad_pictures import BadPictureWatch
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.epoch_record import EpochRecord
@@ -87,6 +88,8 @@ def fit(
     metrics_file = folder.metrics if settings.logger.metrics_file else None
     record = EpochRecord(settings, metrics_file, progress, foretell)
     callbacks: list[Callback] = [record, best, last, *build_callbacks(settings.callbacks, folder.path)]
+    if data.bad is not None:  # first, since an epoch without a readable picture has no figures to record
+        callbacks.insert(0, BadPictureWatch(data.bad))
     if stopping is not None:
         callbacks.append(stopping)
     if isinstance(recipe.scheduler, PlateauSettings):
