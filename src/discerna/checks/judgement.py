@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import os
 from collections import Counter, defaultdict
@@ -92,10 +93,16 @@ def of_files(where: str, survey: Survey) -> Iterator[Finding]:
 
 def of_copies(surveys: Surveys, limits: Limits, progress: Progress) -> Iterator[Finding]:
     """The same picture twice: within a directory, under two labels, on both sides."""
-    pictures = [(where, i) for where, survey in surveys.items() for i in range(len(survey.directory))]
+    sides = list(surveys)
+    starts = np.cumsum([0, *(len(survey.directory) for survey in surveys.values())]).tolist()
+
+    def picture(i: int) -> Copy:
+        side = bisect.bisect_right(starts, i) - 1
+        return sides[side], i - starts[side]
+
     digests = np.concatenate([survey.digests for survey in surveys.values()])
     groups = same_files(digests)
-    yield from _copies(surveys, [[pictures[i] for i in group] for group in groups], CODES_OF_COPIES)
+    yield from _copies(surveys, [[picture(i) for i in group] for group in groups], CODES_OF_COPIES)
     if not limits.near_duplicates:
         return
     looks = np.concatenate([survey.looks for survey in surveys.values()])
@@ -104,12 +111,12 @@ def of_copies(surveys: Surveys, limits: Limits, progress: Progress) -> Iterator[
         has_look[group[1:]] = False  # one speaks for all that are the same
 
     def sketched(i: int) -> np.ndarray:
-        where, position = pictures[i]
+        where, position = picture(i)
         return sketch(surveys[where].directory.path(position))
 
     with progress.task("comparing", 1):
         alike = look_alikes(looks, np.flatnonzero(has_look).tolist(), sketched)
-    yield from _copies(surveys, [[pictures[i] for i in group] for group in alike], CODES_OF_ALIKES)
+    yield from _copies(surveys, [[picture(i) for i in group] for group in alike], CODES_OF_ALIKES)
 
 
 CODES_OF_COPIES = ("leak", "two_labels", "duplicates")
