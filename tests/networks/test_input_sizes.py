@@ -6,8 +6,8 @@ from torchvision import models
 from discerna.errors import SettingsError
 from discerna.networks import register
 from discerna.networks.architectures import find
-from discerna.networks.input_sizes import changed, default_preprocessing, with_size
-from discerna.settings.preprocessing import Preprocessing
+from discerna.networks.input_sizes import default_preprocessing, with_size
+from discerna.settings.preprocessing import Preprocessing, changed
 
 RESNET = Preprocessing(
     size=224,

@@ -38,7 +38,8 @@ def resolved(*overrides, **changed):
 def test_nothing_is_left_open():
     settings, used = resolved()
     values = plain(settings)
-    for name in ("trainer", "loading", "recipe", "image_size", "fit", "interpolation", "mean", "std"):
+    own = ("image_size", "fit", "resize", "interpolation", "mean", "std", "grayscale", "border")
+    for name in ("trainer", "loading", "recipe", *own):
         del values[name]
     assert '"auto"' not in json.dumps(values)
     assert Recipe.of(settings).learning_rate == 0.001

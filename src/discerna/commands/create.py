@@ -70,6 +70,8 @@ def run(settings: CreateSettings, progress: Progress = SILENT) -> CreateResult:
         interpolation=settings.interpolation,
         mean=settings.mean,
         std=settings.std,
+        grayscale=settings.grayscale,
+        border=settings.border,
         progress=progress,
     )
     write_model_directory(settings.output, spec, weights, overwrite=settings.overwrite)

@@ -23,7 +23,13 @@ from discerna.wording import shown
 if TYPE_CHECKING:
     import torch
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+_SINCE_2 = {"grayscale": False, "border": 0}
+"""What a preprocessing may have since version 2, with the values of models that lack it.
+
+A model without any of these is written as version 1, which older readers know.
+"""
 
 LARGEST_SIZE = 16384
 """Pictures of more pixels a side fit into no memory, whatever a file says."""
@@ -147,7 +153,7 @@ def write_model_directory(
             accepted="no model is written",
             remedy="use a smaller learning_rate",
         )
-    description = {"format_version": FORMAT_VERSION, **plain(spec)}
+    description = _described(spec)
     _spec(files.parse_object(_json(description), files.MODEL))  # never write what could not be read
 
     def fill(folder: Path) -> None:
@@ -280,12 +286,27 @@ def _refuse_newer(path: Path) -> None:
         )
 
 
+def _described(spec: ModelSpec) -> dict[str, Any]:
+    """The content of model.json, in the oldest version that can hold it."""
+    values = plain(spec)
+    seen = values["preprocessing"]
+    values["preprocessing"] = {key: value for key, value in seen.items() if key not in _SINCE_2 or value != _SINCE_2[key]}
+    newer = _SINCE_2.keys() & values["preprocessing"].keys()
+    return {"format_version": 2 if newer else 1, **values}
+
+
 def _spec(values: dict[str, Any]) -> ModelSpec:
     """The spec from the content of model.json."""
     values = dict(values)
     version = values.pop("format_version", None)
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise files.damaged(f"{files.MODEL} has no format_version from 1 to {FORMAT_VERSION}")
+    seen = values.get("preprocessing")
+    if isinstance(seen, dict):
+        newer = sorted(_SINCE_2.keys() & seen.keys())
+        if version == 1 and newer:
+            raise files.damaged(f"{files.MODEL} is of version 1 and has {', '.join(newer)}")
+        values["preprocessing"] = {**_SINCE_2, **seen}
     names = {field.name for field in dataclasses.fields(ModelSpec)}
     if set(values) != names:
         wrong = ", ".join(sorted(map(shown, names ^ set(values))))

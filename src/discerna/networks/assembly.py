@@ -19,13 +19,13 @@ from discerna.errors import InvalidModelDirectoryError, SettingsError
 from discerna.images.keys import mix
 from discerna.networks import pretrained as weights_of_others
 from discerna.networks.architectures import Architecture, check_arguments, find
-from discerna.networks.input_sizes import changed, default_preprocessing, with_size
+from discerna.networks.input_sizes import default_preprocessing, with_size
 from discerna.networks.skeletons import built, check_runs, head_names, shapes, skeleton
 from discerna.networks.skeletons import logits as logits
 from discerna.networks.timm_networks import PREFIX
 from discerna.networks.timm_weights import conversion, tagged
 from discerna.progress import SILENT, Progress
-from discerna.settings.preprocessing import Fit, Interpolation
+from discerna.settings.preprocessing import Fit, Interpolation, changed
 from discerna.wording import shown
 
 LOG = logging.getLogger("discerna")
@@ -46,6 +46,8 @@ def create_untrained(
     interpolation: Interpolation | None,
     mean: list[float] | None,
     std: list[float] | None,
+    grayscale: bool | None = None,
+    border: int | None = None,
     setting: str = "network",
     progress: Progress = SILENT,
 ) -> tuple[ModelSpec, dict[str, Tensor]]:
@@ -58,7 +60,15 @@ def create_untrained(
     source = weights_of_others.choose(architecture, pretrained)
     own = default_preprocessing(architecture, source.entry if source else None)
     preprocessing = changed(
-        own, image_size=image_size, fit=fit, resize=resize, interpolation=interpolation, mean=mean, std=std
+        own,
+        image_size=image_size,
+        fit=fit,
+        resize=resize,
+        interpolation=interpolation,
+        mean=mean,
+        std=std,
+        grayscale=grayscale,
+        border=border,
     )
     # timm fits its tables of positions to another size; torchvision does not.
     fixed = architecture.size_argument and not architecture.timm

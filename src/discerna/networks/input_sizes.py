@@ -12,10 +12,7 @@ from discerna.networks import timm_networks
 from discerna.networks.architectures import Architecture
 from discerna.networks.registration import DEFAULT_IMAGE_SIZE
 from discerna.networks.skeletons import skeleton
-from discerna.settings.preprocessing import Fit, Interpolation, Preprocessing
-
-IMAGENET_MEAN = [0.485, 0.456, 0.406]
-IMAGENET_STD = [0.229, 0.224, 0.225]
+from discerna.settings.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
 def default_preprocessing(architecture: Architecture, weights: Any = None) -> Preprocessing:
@@ -44,35 +41,6 @@ def default_preprocessing(architecture: Architecture, weights: Any = None) -> Pr
         interpolation=transforms.interpolation.value,
         mean=list(transforms.mean),
         std=list(transforms.std),
-    )
-
-
-def changed(
-    preprocessing: Preprocessing,
-    *,
-    image_size: int | None = None,
-    fit: Fit | None = None,
-    resize: int | None = None,
-    interpolation: Interpolation | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
-) -> Preprocessing:
-    """The preprocessing with what the user typed; None leaves a value, and another size scales `resize`."""
-    if resize is not None and fit in ("pad", "stretch"):
-        raise SettingsError(
-            f"a setting without effect with fit={fit}",
-            where=f"resize={resize}",
-            accepted="only fit=crop resizes before it cuts",
-            remedy="leave out resize",
-        )
-    size = image_size or preprocessing.size
-    return Preprocessing(
-        size=size,
-        fit=fit or preprocessing.fit,
-        resize=resize or preprocessing.scaled(size).resize,
-        interpolation=interpolation or preprocessing.interpolation,
-        mean=preprocessing.mean if mean is None else mean,
-        std=preprocessing.std if std is None else std,
     )
 
 

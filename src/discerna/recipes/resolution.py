@@ -22,6 +22,8 @@ _PREPROCESSING = {
     "interpolation": "interpolation",
     "mean": "mean",
     "std": "std",
+    "grayscale": "grayscale",
+    "border": "border",
 }
 
 
@@ -54,4 +56,6 @@ def resolve(settings: TrainSettings, chosen: Mapping[str, Choice]) -> tuple[Trai
 def with_preprocessing(settings: TrainSettings, spec: Preprocessing) -> TrainSettings:
     """The settings with the preprocessing that the model has come to."""
     own = {key: getattr(spec, name) for key, name in _PREPROCESSING.items()}
+    if spec.fit == "crop":  # elsewhere it would be a setting without effect
+        own["resize"] = spec.resize
     return build(TrainSettings, {**plain(settings), **own})

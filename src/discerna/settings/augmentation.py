@@ -18,9 +18,15 @@ class AugmentationSettings:
     name: Literal["auto", "none", "light", "medium", "strong"]
     crop_scale: list[Annotated[float, Between(0.01, 1)]] | Auto
     """[1.0, 1.0]: the picture is fitted as for scoring."""
+    random_crop: bool | Auto
+    padding: Annotated[float, Between(0, 1)] | Auto
     flip: Annotated[float, Between(0, 1)] | Auto
     vertical_flip: Annotated[float, Between(0, 1)] | Auto
+    rotation: Annotated[float, Between(0, 180)] | Auto
+    affine: Annotated[float, Between(0, 0.9)] | Auto
+    perspective: Annotated[float, Between(0, 1)] | Auto
     jitter: Annotated[float, Between(0, 1)] | Auto
+    grayscale: Annotated[float, Between(0, 1)] | Auto
     trivial: bool | Auto
     erasing: Annotated[float, Between(0, 1)] | Auto
     mixup: Annotated[float, AtLeast(0)] | Auto
@@ -33,4 +39,11 @@ class AugmentationSettings:
                 "crop_scale is two numbers, the smaller first",
                 where=f"augmentation.crop_scale={scale}",
                 accepted="shares of the picture's area, such as [0.35, 1.0]",
+            )
+        if self.random_crop is True and isinstance(scale, list) and scale != [1, 1]:
+            raise SettingsError(
+                "two settings choose the part of the picture",
+                where=f"augmentation.random_crop=true augmentation.crop_scale={scale}",
+                accepted="crop_scale cuts parts of many sizes, random_crop the one that scoring cuts from the middle",
+                remedy="use augmentation.crop_scale=[1,1], or leave out random_crop",
             )

@@ -26,5 +26,7 @@ class CreateSettings:
     interpolation: Interpolation | None
     mean: list[float] | None
     std: list[float] | None
+    grayscale: bool
+    border: Annotated[int, AtLeast(0)]
     overwrite: bool
     networks: NetworksSettings

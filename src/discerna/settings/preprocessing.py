@@ -11,6 +11,9 @@ from discerna.settings.ranges import AtLeast
 Fit = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -25,13 +28,24 @@ class Preprocessing:
     interpolation: Interpolation
     mean: list[float]
     std: list[float]
+    grayscale: bool = False
+    """The colours are taken away; red, green and blue become equal."""
+    border: Annotated[int, AtLeast(0)] = 0
+    """So many pixels of the square's `size`, on each side, are ground of the mean colour."""
 
     def __post_init__(self) -> None:
-        if self.resize < self.size:
+        if 2 * self.border >= self.size:
+            raise SettingsError(
+                "the border would cover the picture",
+                where=f"border={self.border}",
+                accepted=f"less than half of size={self.size}",
+                remedy="use a smaller border or a larger size",
+            )
+        if self.resize < self.inner:
             raise SettingsError(
                 "the picture would be smaller than its crop",
                 where=f"resize={self.resize}",
-                accepted=f"size={self.size} or more",
+                accepted=f"size={self.inner} or more",
                 remedy="use a larger resize",
             )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -41,6 +55,51 @@ class Preprocessing:
                 accepted="one number for each of red, green and blue",
             )
 
+    @property
+    def inner(self) -> int:
+        """Side of the square that the picture itself gets."""
+        return self.size - 2 * self.border
+
     def scaled(self, size: int) -> Preprocessing:
         """The preprocessing for pictures of another size, which keeps the same share of each."""
-        return replace(self, size=size, resize=round(self.resize * size / self.size))
+        border = min(round(self.border * size / self.size), (size - 1) // 2)
+        resize = round(self.resize * (size - 2 * border) / self.inner)
+        return replace(self, size=size, resize=resize, border=border)
+
+
+def changed(
+    preprocessing: Preprocessing,
+    *,
+    image_size: int | None = None,
+    fit: Fit | None = None,
+    resize: int | None = None,
+    interpolation: Interpolation | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    grayscale: bool | None = None,
+    border: int | None = None,
+) -> Preprocessing:
+    """The preprocessing with what the user typed; None leaves a value, and another size scales `resize`."""
+    if resize is not None and fit in ("pad", "stretch"):
+        raise SettingsError(
+            f"a setting without effect with fit={fit}",
+            where=f"resize={resize}",
+            accepted="only fit=crop resizes before it cuts",
+            remedy="leave out resize",
+        )
+    sized = preprocessing.scaled(image_size or preprocessing.size)
+    if border is not None:
+        inner = max(1, sized.size - 2 * border)  # too wide a border is refused below
+        own = round(sized.resize * inner / sized.inner)
+    else:
+        border, own = sized.border, sized.resize
+    return Preprocessing(
+        size=sized.size,
+        fit=fit or preprocessing.fit,
+        resize=resize or own,
+        interpolation=interpolation or preprocessing.interpolation,
+        mean=preprocessing.mean if mean is None else mean,
+        std=preprocessing.std if std is None else std,
+        grayscale=preprocessing.grayscale if grayscale is None else grayscale,
+        border=border,
+    )

@@ -50,9 +50,13 @@ class TrainSettings:
     overwrite: bool
     image_size: Auto | Annotated[int, AtLeast(1)]
     fit: Auto | Fit
+    resize: Auto | Annotated[int, AtLeast(1)]
     interpolation: Auto | Interpolation
     mean: Auto | list[float]
     std: Auto | list[float]
+    grayscale: Auto | bool
+    border: Auto | Annotated[int, AtLeast(0)]
+    transforms: Path | None
     start_size: Auto | Annotated[int, AtLeast(1)] | None
     label_smoothing: Auto | Annotated[float, Below(0, 1)]
     label_weights: Auto | LabelWeights
@@ -84,6 +88,13 @@ class TrainSettings:
                 where="pretrained" if self.pretrained is not False else "arguments",
                 accepted="a model directory has its weights and arguments already",
                 remedy="give them to discerna create, or pass a network's name as model",
+            )
+        if self.augmentation.random_crop is True and self.fit == "stretch":
+            raise SettingsError(
+                "a setting without effect with fit=stretch",
+                where="augmentation.random_crop=true",
+                accepted="only fit=crop and fit=pad leave a choice of the place",
+                remedy="leave it out, or use augmentation.padding",
             )
         if self.label_weights in ("balanced", "sqrt") and self.sampler == "balanced":
             raise SettingsError(

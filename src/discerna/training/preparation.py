@@ -23,13 +23,14 @@ from discerna.networks.assembly import (
     head_of,
     network_for_labels,
 )
-from discerna.networks.input_sizes import changed, default_preprocessing
+from discerna.networks.input_sizes import default_preprocessing
 from discerna.networks.registration import own_names
 from discerna.networks.skeletons import check_runs
 from discerna.progress import Progress
 from discerna.recipes.auto import OFF, choose, waste
 from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
+from discerna.settings.preprocessing import changed
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
 from discerna.training.batch_plan import BatchPlan
@@ -96,7 +97,7 @@ def _network(
 ) -> tuple[nn.Module, ModelSpec]:
     assert settings.random_seed is not None
     spec, weights = _starting_weights(settings, directory, progress)
-    return network_for_labels(
+    network, spec = network_for_labels(
         spec,
         weights,
         data.labels,
@@ -104,6 +105,20 @@ def _network(
         image_size=_typed(settings.image_size),
         where=directory.where if directory else f"model={settings.model}",
     )
+    if directory is None:
+        return network, spec
+    # After image_size, which scales what is not typed.
+    preprocessing = changed(
+        spec.preprocessing,
+        fit=_typed(settings.fit),
+        resize=_typed(settings.resize),
+        interpolation=_typed(settings.interpolation),
+        mean=_typed(settings.mean),
+        std=_typed(settings.std),
+        grayscale=_typed(settings.grayscale),
+        border=_typed(settings.border),
+    )
+    return network, replace(spec, preprocessing=preprocessing)
 
 
 def _plan(settings: TrainSettings, data: PictureData, network: nn.Module, machine: Machine) -> BatchPlan:
@@ -161,14 +176,7 @@ def _starting_weights(
 ) -> tuple[ModelSpec, dict[str, Tensor]]:
     assert settings.random_seed is not None
     if directory is not None:
-        preprocessing = changed(
-            directory.spec.preprocessing,
-            fit=_typed(settings.fit),
-            interpolation=_typed(settings.interpolation),
-            mean=_typed(settings.mean),
-            std=_typed(settings.std),
-        )
-        return replace(directory.spec, preprocessing=preprocessing), directory.load_weights()
+        return directory.spec, directory.load_weights()
     return create_untrained(
         settings.model,
         pretrained=settings.pretrained,
@@ -176,10 +184,12 @@ def _starting_weights(
         random_seed=settings.random_seed,
         image_size=_typed(settings.image_size),
         fit=_typed(settings.fit),
-        resize=None,
+        resize=_typed(settings.resize),
         interpolation=_typed(settings.interpolation),
         mean=_typed(settings.mean),
         std=_typed(settings.std),
+        grayscale=_typed(settings.grayscale),
+        border=_typed(settings.border),
         setting="model",
         progress=progress,
     )
