@@ -31,7 +31,7 @@ ALLOWED = {
     "help_text": SETTINGS,
     "machine": MACHINE,
     "overrides": SETTINGS | {"conf"},
-    "composition": SETTINGS | {"overrides", "conf"},
+    "composition": DIRECTORIES | {"overrides", "conf"},
     "console": LIGHT,
     "directories": DIRECTORIES,
     "images": IMAGES,

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from discerna.directories.old_transforms import read_old_transforms
 from discerna.errors import DiscernaError, SettingsError
-from discerna.overrides import PACKAGED, Source, available_groups, prepare_overrides
-from discerna.settings.build import build, nearest
+from discerna.overrides import PACKAGED, Source, available_groups, literal, prepare_overrides
+from discerna.settings.build import absolute, build, nearest
 from discerna.settings.verbs import VERBS
 
 VERSION_BASE = "1.3"
@@ -51,12 +52,27 @@ def _config(verb: str, prepared: Sequence[str], source: Source, whole: bool = Fa
 
     with _hydra(source):
         try:
-            return hydra_compose(source.config_name or verb, list(prepared), return_hydra_config=whole)
+            name = source.config_name or verb
+            config = hydra_compose(name, list(prepared), return_hydra_config=whole)
+            if verb == "train" and isinstance(old := config.get("transforms"), str):
+                first = _from_old_transforms(old, prepared)
+                config = hydra_compose(name, [*first, *prepared], return_hydra_config=whole)
+            return config
         except YAMLError as error:
             told = " ".join(str(error).split())
             raise SettingsError("a YAML file cannot be read", where=told) from None
         except (HydraException, OmegaConfBaseException) as error:
             raise _composition_error(error, source) from None
+
+
+def _from_old_transforms(path: str, prepared: Sequence[str]) -> list[str]:
+    """Overrides for what an old transformation says, but for what is typed."""
+    typed = {text.partition("=")[0].lstrip("+") for text in prepared}
+    groups = ("augmentation",)
+    return [
+        f"{'' if key in groups else '++'}{key}={value if key in groups else literal(value)}"
+        for key, value in read_old_transforms(absolute(path)).besides(typed).items()
+    ]
 
 
 def as_yaml(verb: str, overrides: Sequence[str], source: Source, part: str, resolve: bool) -> str:

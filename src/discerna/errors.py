@@ -3,6 +3,8 @@
     DiscernaError
     ├── SettingsError                  D2000  a setting is unknown, mistyped, out of range or contradicts another
     ├── InvalidModelDirectoryError     D0159  model= is not a model directory, or a damaged or foreign one
+    ├── InvalidTransformationDirectoryError
+    │                              D0158  transforms= is no transformation of the designer's, or contradicts itself
     ├── DatasetError                          (catch it for anything wrong with pictures)
     │   ├── NotLabeledDatasetError     D0024  the pictures lie in no label folders
     │   └── InvalidDatasetError        D0018  missing, empty, mismatching labels, ...
@@ -16,7 +18,7 @@
     │   └── OutOfMemoryError           D0138  the device or the machine ran out of memory
     └── ProcessError                   D2050  one of several processes, or a job of a sweep, failed
 
-The codes 0018, 0024, 0138, 0159 and 0162 are the numbers that the Azure ML designer used for the same faults.
+The codes 0018, 0024, 0138, 0158, 0159 and 0162 are the numbers that the Azure ML designer used for the same faults.
 A message reads `<what is wrong>: <where>; <what is accepted or present>; <what to do>`.
 """
 
@@ -73,6 +75,12 @@ class InvalidModelDirectoryError(DiscernaError):
     """The directory given as model is not a model directory, or it is damaged, altered or too new."""
 
     code = "D0159"
+
+
+class InvalidTransformationDirectoryError(DiscernaError):
+    """The directory given as transforms is no image transformation of the designer's, or contradicts itself."""
+
+    code = "D0158"
 
 
 class DatasetError(DiscernaError):

@@ -58,6 +58,7 @@ def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str
     assert settings.output is not None
     inputs = [settings.train_data, settings.valid_data]
     inputs += [Path(settings.model)] if settings.model_is_directory else []
+    inputs += [settings.transforms] if settings.transforms else []
     refuse_inside(settings.output, inputs)
     refuse_existing_output(settings.output, overwrite=settings.overwrite)
     folder, hidden = RunFolder.begin(run, settings)

@@ -269,14 +269,14 @@ def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
         elif key in keys and is_path(keys[key]) and value is not None and not isinstance(value, list | tuple):
             out.append(f"{key}={_python_text(str(value))}")
         else:
-            out.append(f"{key}={value if is_group else _literal(value)}")
+            out.append(f"{key}={value if is_group else literal(value)}")
     return out
 
 
 def _nested(prefix: str, values: Mapping[str, Any]) -> list[str]:
     """Overrides for the settings inside a group, the choice (`name`) first."""
     choice = [f"{prefix}={values['name']}"] if "name" in values else []
-    return choice + [f"{prefix}.{key}={_literal(value)}" for key, value in values.items() if key != "name"]
+    return choice + [f"{prefix}.{key}={literal(value)}" for key, value in values.items() if key != "name"]
 
 
 def _python_text(text: str) -> str:
@@ -284,7 +284,8 @@ def _python_text(text: str) -> str:
     return quoted(text) if _is_quoted(text) or text in ("null", "???") or text[:1] == "[" else text
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """The value as the override grammar writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -292,7 +293,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_literal(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_literal(item) for item in value) + "]"
+        return "[" + ",".join(literal(item) for item in value) + "]"
     return quoted(str(value))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from discerna.directories import model_files as files
+from discerna.directories.designer_meta import meta_fields
 from discerna.directories.model_files import Fault
 from discerna.directories.picture_files import PICTURE_EXTENSIONS
 from discerna.directories.publishing import publish
@@ -227,7 +228,7 @@ def _refuse_other_things(path: Path) -> None:
     found = sorted(path.iterdir())
     if not found:
         raise Fault("not a model directory", "it is empty", make)
-    _refuse_designer(path / "_meta.yaml")
+    _refuse_designer(path)
     folders = [entry for entry in found if entry.is_dir()]
     if (path / files.MODEL).exists():
         raise files.damaged(f"{files.MANIFEST} is missing")
@@ -248,23 +249,25 @@ def _refuse_other_things(path: Path) -> None:
     raise Fault("not a model directory", f"it has no {files.MANIFEST}", make)
 
 
-def _refuse_designer(meta: Path) -> None:
+def _refuse_designer(folder: Path) -> None:
     """The directories of the Azure ML designer tell their type in a small YAML file."""
-    if not meta.is_file():
-        return
-    with meta.open("rb") as stream:
-        lines = stream.read(65536).decode(errors="replace").splitlines()
-    kinds = [line.partition(":")[2].strip(" '\"") for line in lines if line.startswith("type:")]
-    if kinds == ["ImageDirectory"]:
+    kind = meta_fields(folder).get("type")
+    if kind == "ImageDirectory":
         raise Fault(
             "this is an image directory, not a model directory",
             "_meta.yaml says type: ImageDirectory",
             "give it as data, and make a model with discerna create",
         )
-    if kinds == ["ModelDirectory"] or kinds == ["UntrainedModelDirectory"]:
+    if kind == "TransformationDirectory":
+        raise Fault(
+            "this is an image transformation, not a model directory",
+            "_meta.yaml says type: TransformationDirectory",
+            "give it as transforms, and make a model with discerna create",
+        )
+    if kind in ("ModelDirectory", "UntrainedModelDirectory"):
         raise Fault(
             "this model directory has the designer's format, which this version does not read",
-            f"_meta.yaml says type: {kinds[0]}",
+            f"_meta.yaml says type: {kind}",
             "make one with discerna create",
         )
 
@@ -290,7 +293,9 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
     """The content of model.json, in the oldest version that can hold it."""
     values = plain(spec)
     seen = values["preprocessing"]
-    values["preprocessing"] = {key: value for key, value in seen.items() if key not in _SINCE_2 or value != _SINCE_2[key]}
+    values["preprocessing"] = {
+        key: value for key, value in seen.items() if key not in _SINCE_2 or value != _SINCE_2[key]
+    }
     newer = _SINCE_2.keys() & values["preprocessing"].keys()
     return {"format_version": 2 if newer else 1, **values}
 

@@ -18,9 +18,9 @@ from discerna.images.tensors import to_tensor
 from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.preprocessing import Preprocessing
 
-
 MIXED = {"mixup": 0.0, "cutmix": 0.0}
 """What concerns whole batches, and is left to the training."""
+
 
 def augment(
     image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from discerna import machine as machines
 from discerna.directories.model_dir import ModelDirectory, ModelSpec
+from discerna.directories.old_transforms import read_old_transforms
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import SettingsError
 from discerna.machine import Choice, Machine
@@ -30,6 +31,7 @@ from discerna.progress import Progress
 from discerna.recipes.auto import OFF, choose, waste
 from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
+from discerna.settings.build import plain
 from discerna.settings.preprocessing import changed
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
@@ -71,6 +73,7 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
     machine = machines.choose(settings.trainer, settings.loading, processes)
     network, spec = _network(settings, directory, data, progress)
     settings = with_preprocessing(settings, spec.preprocessing)
+    choices = {**choices, **_from_old_transforms(settings)}
     _check_sizes(settings, spec)
     machine = _layout_for_own(settings, spec, machine)
     plan = _plan(settings, data, network, machine)
@@ -169,6 +172,24 @@ def resolved(
     if settings.image_size == AUTO and (told := waste(facts)):
         LOG.info("%s", told)
     return resolve(settings, choose(facts, settings))
+
+
+def _from_old_transforms(settings: TrainSettings) -> dict[str, Choice]:
+    """What the settings have of an old transformation, which is told as what a recipe chose is."""
+    if settings.transforms is None:
+        return {}
+    old = read_old_transforms(settings.transforms)
+    for note in old.notes:
+        LOG.info("transforms: %s", note)
+    values, choices = plain(settings), {}
+    for key, (value, reason) in old.settings.items():
+        group, _, leaf = ("augmentation.name" if key == "augmentation" else key).rpartition(".")
+        found = (values[group] if group else values)[leaf]
+        if found == value:
+            choices[key] = Choice(value, reason)
+        else:
+            LOG.info("transforms: %s is %s, not %s (%s)", key, _shown(found), _shown(value), reason)
+    return choices
 
 
 def _starting_weights(
