@@ -66,7 +66,7 @@ def _transforms(
     elif settings.random_crop:
         yield "random_crop", partial(_placed_anywhere, spec=spec)
     if settings.padding:
-        margin = round(settings.padding * spec.size)
+        margin = round(float(settings.padding) * spec.size)
         yield "padding", _made(v2.RandomCrop, spec.size, padding=margin, fill=ground)
     if settings.flip:
         yield "flip", _made(v2.RandomHorizontalFlip, settings.flip)
@@ -78,7 +78,7 @@ def _transforms(
         turn = _made(v2.RandomRotation, settings.rotation, interpolation=filter_, fill=ground)
         yield "rotation", turn
     if settings.affine:
-        yield "affine", _affine(settings.affine, filter_, ground)
+        yield "affine", _affine(float(settings.affine), filter_, ground)
     if settings.perspective:
         angle = _made(v2.RandomPerspective, p=settings.perspective, interpolation=filter_, fill=ground)
         yield "perspective", angle

@@ -9,6 +9,7 @@ import math
 
 from discerna.machine import Choice
 from discerna.recipes.facts import Facts
+from discerna.recipes.pictures import Look
 from discerna.recipes.presets import preset
 from discerna.settings.train import TrainSettings
 
@@ -34,14 +35,11 @@ RARE = 2.0
 def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
     """A choice for every setting that may be `auto`, by its dotted name."""
     return {
-        **_of_preset("augmentation", "light"),
+        **choose_augmentation(facts.look),
         **_of_preset("optimizer", "adamw"),
         **_of_preset("scheduler", "cosine"),
-        **(_view(facts) if facts.by_name else {}),
+        **(choose_view(facts) if facts.by_name else {}),
         "start_size": Choice(None, OFF),
-        "augmentation": Choice("light", "more of it loses in short trainings"),
-        "augmentation.flip": _flip(facts.look.mirror, "left and right"),
-        "augmentation.vertical_flip": _flip(facts.look.upside, "up and down"),
         "optimizer": Choice("adamw", "it learns fast at the usual rates"),
         "optimizer.body_rate": Choice(1.0, OFF),
         "optimizer.layer_decay": Choice(1.0, OFF),
@@ -55,6 +53,16 @@ def choose(facts: Facts, settings: TrainSettings) -> dict[str, Choice]:
     }
 
 
+def choose_augmentation(look: Look) -> dict[str, Choice]:
+    """The part of `choose` that decides how pictures are varied."""
+    return {
+        **_of_preset("augmentation", "light"),
+        "augmentation": Choice("light", "more of it loses in short trainings"),
+        "augmentation.flip": _flip(look.mirror, "left and right"),
+        "augmentation.vertical_flip": _flip(look.upside, "up and down"),
+    }
+
+
 def _of_preset(group: str, choice: str) -> dict[str, Choice]:
     """The values of a file, for parts that the user left open in another."""
     return {
@@ -63,8 +71,8 @@ def _of_preset(group: str, choice: str) -> dict[str, Choice]:
     }
 
 
-def _view(facts: Facts) -> dict[str, Choice]:
-    """Size and fit, where the network's own would not do."""
+def choose_view(facts: Facts) -> dict[str, Choice]:
+    """The part of `choose` that decides size and fit, where the network's own would not do."""
     chosen = {}
     size, aspect = _size(facts), facts.look.aspect
     if size < facts.own_size:

@@ -31,26 +31,34 @@ def resolve(settings: TrainSettings, chosen: Mapping[str, Choice]) -> tuple[Trai
     """The settings with `chosen` wherever the user left `auto`, and those of the choices that were needed."""
     values = plain(settings)
     used: dict[str, Choice] = {}
+    for group in GROUPS:
+        values[group], own = resolve_group(group, values[group], chosen)
+        used.update(own)
+    for key in chosen:
+        group, _, leaf = key.rpartition(".")
+        holder = values[group] if group else values
+        if holder.get(leaf) == AUTO:
+            used[key] = chosen[key]
+            holder[leaf] = chosen[key].value
+    return build(TrainSettings, values), used
+
+
+def resolve_group(
+    group: str, typed: Mapping[str, Any], chosen: Mapping[str, Choice]
+) -> tuple[dict[str, Any], dict[str, Choice]]:
+    """The same for the values of one group."""
+    used: dict[str, Choice] = {}
 
     def choice(key: str) -> Any:
         used[key] = chosen[key]
         return chosen[key].value
 
-    for group in GROUPS:
-        typed = values[group]
-        if typed["name"] == AUTO:
-            name = choice(group)
-            kept = {key: value for key, value in typed.items() if value != AUTO}
-            typed = {**preset(group, name), **kept}
-        values[group] = {
-            key: choice(f"{group}.{key}") if value == AUTO else value for key, value in typed.items()
-        }
-    for key in chosen:
-        group, _, leaf = key.rpartition(".")
-        holder = values[group] if group else values
-        if holder.get(leaf) == AUTO:
-            holder[leaf] = choice(key)
-    return build(TrainSettings, values), used
+    if typed["name"] == AUTO:
+        name = choice(group)
+        kept = {key: value for key, value in typed.items() if value != AUTO}
+        typed = {**preset(group, name), **kept}
+    values = {key: choice(f"{group}.{key}") if value == AUTO else value for key, value in typed.items()}
+    return values, used
 
 
 def with_preprocessing(settings: TrainSettings, spec: Preprocessing) -> TrainSettings:
