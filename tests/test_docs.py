@@ -65,6 +65,9 @@ def write_own_config(room: Path) -> None:
     (own / "optimizer").mkdir(parents=True, exist_ok=True)
     (own / "optimizer" / "slow.yaml").write_text("defaults: [sgd]\nmomentum: 0.1\n")
     (own / "my_train.yaml").write_text("defaults: [train, _self_]\nepochs: 9\n")
+    old = room / "OldTransformation"  # of the designer
+    old.mkdir(exist_ok=True)
+    (old / "_transforms.json").write_text('[["Resize", 36], ["CenterCrop", 32], ["ColorJitter", {}]]')
 
 
 @pytest.fixture

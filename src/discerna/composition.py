@@ -54,7 +54,7 @@ def _config(verb: str, prepared: Sequence[str], source: Source, whole: bool = Fa
         try:
             name = source.config_name or verb
             config = hydra_compose(name, list(prepared), return_hydra_config=whole)
-            if verb == "train" and isinstance(old := config.get("transforms"), str):
+            if isinstance(old := config.get("transforms"), str):
                 first = _from_old_transforms(old, prepared)
                 config = hydra_compose(name, [*first, *prepared], return_hydra_config=whole)
             return config

@@ -337,6 +337,31 @@ def test_a_newer_version(trained: Path, version: int):
     refused(trained, f"version {version}", f"reads up to {FORMAT_VERSION}", "upgrade discerna")
 
 
+def test_an_older_version_is_written_where_it_can_hold_the_model(trained: Path, tmp_path: Path):
+    content = json.loads((trained / "model.json").read_text())
+    assert content["format_version"] == 1
+    assert content["preprocessing"].keys() == vars(SEEN).keys() - {"grayscale", "border"}
+    for changes in ({"grayscale": True}, {"border": 3}, {"grayscale": True, "border": 1}):
+        spec = replace(TRAINED, preprocessing=replace(SEEN, **changes))
+        place = tmp_path / "-".join(changes)
+        write_model_directory(place, spec, weights(), overwrite=False)
+        content = json.loads((place / "model.json").read_text())
+        assert content["format_version"] == 2 and changes.items() <= content["preprocessing"].items()
+        assert ModelDirectory.open(place).spec == spec
+
+
+def test_a_version_holds_what_it_knows_and_no_more(trained: Path):
+    seen = json.loads((trained / "model.json").read_text())["preprocessing"]
+    edit(trained, "model.json", format_version=2)
+    assert ModelDirectory.open(trained).spec == TRAINED
+    edit(trained, "model.json", format_version=1, preprocessing={**seen, "grayscale": False})
+    refused(trained, "is of version 1 and has grayscale")
+    edit(trained, "model.json", format_version=2, preprocessing={**seen, "border": 8})
+    refused(trained, "model.json", "would cover the picture")
+    edit(trained, "model.json", format_version=2, preprocessing={**seen, "grayscale": 1})
+    refused(trained, "model.json", "preprocessing.grayscale")
+
+
 @pytest.mark.parametrize("version", [0, -1, "1", None, 1.0, True])
 def test_no_version(trained: Path, version: object):
     edit(trained, "model.json", format_version=version)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from discerna.errors import SettingsError
 from discerna.images.preprocessing import fit_picture, ground_colour
-from discerna.settings.preprocessing import Preprocessing
+from discerna.settings.preprocessing import Preprocessing, changed
 
 PLAIN = Preprocessing(size=8, fit="crop", resize=8, interpolation="bilinear", mean=[0.5] * 3, std=[1] * 3)
 COLOUR = (9, 99, 199)
@@ -99,3 +100,48 @@ def test_interpolations_differ(spec):
         for name in ("bilinear", "bicubic", "lanczos", "nearest")
     }
     assert len(views) == 4
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_grayscale_makes_the_channels_equal(spec, fit):
+    seen = fit_picture(gradient(90, 40), spec(fit=fit, grayscale=True))
+    red, green, blue = seen.split()
+    assert seen.mode == "RGB" and red.tobytes() == green.tobytes() == blue.tobytes()
+    wanted = fit_picture(gradient(90, 40), spec(fit=fit)).convert("L")
+    assert abs(np.asarray(red, int) - np.asarray(wanted, int)).max() <= 2
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_border_surrounds_what_would_be_seen_without(spec, fit):
+    chosen = spec(fit=fit, size=40, resize=36, border=4)
+    view = np.asarray(fit_picture(gradient(90, 40), chosen))
+    inner = np.asarray(fit_picture(gradient(90, 40), spec(fit=fit, size=32, resize=36)))
+    assert (view[4:-4, 4:-4] == inner).all()
+    frame = np.ones((40, 40), bool)
+    frame[4:-4, 4:-4] = False
+    assert (view[frame] == ground_colour(chosen)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 200), st.integers(0, 99), st.integers(0, 80), st.integers(1, 300))
+def test_a_border_grows_with_the_picture(size, border, more, other):
+    border = min(border, (size - 1) // 2)
+    spec = replace(PLAIN, size=size, border=border, resize=size - 2 * border + more)
+    scaled = spec.scaled(other)
+    assert scaled.size == other and abs(scaled.border - border * other / size) <= 1
+    assert fit_picture(Image.new("RGB", (9, 7)), scaled).size == (other, other)
+    assert spec.scaled(size) == spec
+
+
+def test_a_border_leaves_something_of_the_picture(spec):
+    with pytest.raises(SettingsError, match="the border would cover the picture: border=16; less than half"):
+        spec(border=16)
+
+
+def test_what_is_typed_beside_a_border():
+    own = replace(PLAIN, size=224, resize=256)
+    assert changed(own, border=12).resize == round(256 * 200 / 224)
+    typed = changed(own, image_size=244, border=10, resize=256, grayscale=True)
+    assert (typed.size, typed.inner, typed.resize, typed.grayscale) == (244, 224, 256, True)
+    assert changed(typed) == typed
+    assert changed(typed, image_size=122).border == 5

@@ -32,7 +32,8 @@ NONE = AugmentationSettings(
     cutmix=0.0,
 )
 CROPPED = replace(NONE, crop_scale=[0.35, 1.0])
-STRONG = replace(CROPPED, flip=0.5, vertical_flip=0.5, jitter=0.2, trivial=True, erasing=0.5)
+TURNED = {"rotation": 40.0, "affine": 0.1, "perspective": 0.5, "padding": 0.1, "grayscale": 0.3}
+STRONG = replace(CROPPED, flip=0.5, vertical_flip=0.5, jitter=0.2, trivial=True, erasing=0.5, **TURNED)
 
 
 def gradient(width=90, height=60):
@@ -99,7 +100,7 @@ def test_no_generator_is_left_changed(spec, monkeypatch):
     assert state() == before
 
 
-@pytest.mark.parametrize("field", ["crop_scale", "flip", "vertical_flip", "jitter", "trivial", "erasing"])
+@pytest.mark.parametrize("field", sorted({*vars(NONE)} - {"name", "mixup", "cutmix"}))
 def test_auto_must_have_been_decided(spec, field):
     with pytest.raises(AssertionError, match="the recipe decides what auto stands for"):
         augment(gradient(), spec(), replace(NONE, **{field: "auto"}), 1)
@@ -240,7 +241,12 @@ def test_erasing(spec):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"crop_scale": [0.2, 0.9]}, {"flip": 1.0}, {"vertical_flip": 0.5}, {"jitter": 0.1}], ids=str
+    "changes",
+    [
+        *({"crop_scale": [0.2, 0.9]}, {"flip": 1.0}, {"vertical_flip": 0.5}, {"jitter": 0.1}),
+        *({"random_crop": True}, {"grayscale": 0.5}),
+    ],
+    ids=str,
 )
 def test_an_option_does_not_shift_what_others_draw(spec, changes):
     alone = replace(NONE, erasing=1.0)
@@ -260,3 +266,104 @@ def test_another_size_takes_the_same_part(spec):
     large = parts(gradient(256, 256), spec(), [0.35, 1.0], 20)
     small = parts(gradient(256, 256), spec().scaled(16), [0.35, 1.0], 20)
     assert all(abs(a - b).max() < 0.03 for a, b in zip(large, small, strict=True))
+
+
+SQUARE = {"size": 32, "resize": 32}
+
+
+def test_random_crop_cuts_anywhere_what_scoring_cuts_from_the_middle(spec):
+    chosen = spec(size=32, resize=64, interpolation="nearest")
+    found = views(gradient(256, 256), chosen, replace(NONE, random_crop=True), 400) / 255
+    left, right, top = found[:, 0, 0, 0], found[:, -1, -1, 0], found[:, 0, 0, 1]
+    assert left.min() < 0.03 and right.max() > 0.97
+    assert np.allclose(right - left, 31 / 64, atol=0.02), "every part is as large as in scoring"
+    assert abs(left.mean() - 0.25) < 0.02 and abs(np.corrcoef(left, top)[0, 1]) < 0.15
+
+
+def test_random_crop_places_a_padded_picture_anywhere(spec):
+    chosen = spec(fit="pad")
+    white = Image.new("RGB", (64, 32), "white")
+    shown = (views(white, chosen, replace(NONE, random_crop=True), 200) == 255).all((2, 3))
+    assert (shown.sum(1) == 16).all()
+    first = shown.argmax(1)
+    assert first.min() == 0 and first.max() in (15, 16)
+
+
+def test_padding_shifts_by_up_to_its_share(spec):
+    chosen = spec(**SQUARE)
+    white = Image.new("RGB", (40, 40), "white")
+    bare = (views(white, chosen, replace(NONE, padding=0.125), 300) == ground_colour(chosen)).all(3)
+    columns, rows = bare.all(1).sum(1), bare.all(2).sum(1)
+    assert set(columns) == set(rows) == {0, 1, 2, 3, 4}
+    assert (bare.sum((1, 2)) == 32 * (columns + rows) - columns * rows).all()
+
+
+def angles(spec, settings, number):
+    """By how many degrees each view of a picture with one dark half has been turned."""
+    image = Image.new("RGB", (64, 64), "white")
+    image.paste("black", (0, 0, 32, 64))
+    found = views(image, spec(size=64, resize=64), settings, number).mean(3)
+    middle = slice(16, 48)  # no bare corner lies in it
+    down, across = np.gradient(found[:, middle, middle], axis=(1, 2))
+    return np.degrees(np.arctan2(down.sum((1, 2)), across.sum((1, 2))))
+
+
+def test_rotation_turns_by_up_to_its_degrees(spec):
+    found = angles(spec, replace(NONE, rotation=30.0), 300)
+    assert -32 < found.min() < -26 and 26 < found.max() < 32
+    assert abs(found.mean()) < 4
+    whole = angles(spec, replace(NONE, rotation=180.0), 300)
+    assert whole.min() < -170 and whole.max() > 170
+    assert np.histogram(whole, 4, (-180, 180))[0].min() > 45
+
+
+def test_affine_shifts_zooms_and_slants(spec):
+    white = Image.new("RGB", (40, 40), "white")
+    chosen = spec(**SQUARE)
+    bare = (views(white, chosen, replace(NONE, affine=0.1), 200) == ground_colour(chosen)).all(3)
+    shares = bare.mean((1, 2))
+    assert shares.min() < 0.02 and 0.15 < shares.max() < 0.45
+    square = Image.new("RGB", (64, 64), "black")
+    square.paste("white", (22, 22, 42, 42))
+    found = views(square, spec(size=64, resize=64), replace(NONE, affine=0.1), 200)[..., 0]
+    where = np.array([np.argwhere(view > 128).mean(0) for view in found])
+    assert 5.5 < np.abs(where - 31.5).max() <= 7.5, "shifted by up to a tenth of 64"
+    sides = np.sqrt((found > 128).sum((1, 2))) / 20
+    assert 0.85 < sides.min() < 0.93 and 1.07 < sides.max() < 1.15, "zoomed out and in by up to a tenth"
+    leaning = np.array([np.corrcoef(np.argwhere(view > 128).T)[0, 1] for view in found])
+    assert leaning.min() < -0.1 and leaning.max() > 0.1, "slanted both ways"
+
+
+def test_perspective_bends_as_many_as_asked(spec):
+    chosen = spec(**SQUARE)
+    found = views(gradient(64, 64), chosen, replace(NONE, perspective=0.3), 400)
+    bent = (found != plain(gradient(64, 64), chosen)).any((1, 2, 3))
+    assert 0.23 < bent.mean() < 0.37
+    assert (found[bent] == ground_colour(chosen)).all(3).any((1, 2)).mean() > 0.9
+
+
+def test_grayscale_takes_the_colours_of_as_many_as_asked(spec):
+    found = views(gradient(), spec(), replace(NONE, grayscale=0.3), 400)
+    grey = (np.ptp(found, 3) == 0).all((1, 2))
+    assert 0.23 < grey.mean() < 0.37
+    assert (found[~grey] == plain(gradient(), spec())).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("settings", [NONE, STRONG, replace(NONE, random_crop=True, rotation=90.0)], ids=str)
+def test_pictures_without_colours_stay_so(spec, fit, settings):
+    chosen = spec(fit=fit, grayscale=True, border=2)
+    assert np.ptp(views(gradient(90, 40), chosen, settings, 60), 3).max() == 0
+    assert np.ptp(plain(gradient(90, 40), spec(fit=fit)), 2).max() > 50, "or nothing would be tested"
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_parts_are_taken_of_the_picture_with_its_border(spec, fit):
+    chosen = spec(fit=fit, border=8)
+    bare = (views(gradient(60, 60), chosen, CROPPED, 100) == ground_colour(chosen)).all(3).mean((1, 2))
+    assert 0.2 < bare.mean() < 0.9
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "nearest"])
+def test_turns_take_every_interpolation(spec, interpolation):
+    views(gradient(), spec(interpolation=interpolation), replace(NONE, **TURNED), 10)

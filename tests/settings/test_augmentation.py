@@ -43,7 +43,13 @@ def test_each_choice_does_all_that_the_one_before_does():
         ("crop_scale", "auto", "auto"),
         ("flip", "0", 0.0),
         ("vertical_flip", "auto", "auto"),
+        ("random_crop", "false", False),
+        ("padding", "0.125", 0.125),
+        ("rotation", "180", 180.0),
+        ("affine", "0.1", 0.1),
+        ("perspective", "1", 1.0),
         ("jitter", "1", 1.0),
+        ("grayscale", "0.5", 0.5),
         ("trivial", "true", True),
         ("erasing", "0.1", 0.1),
         ("mixup", "2", 2.0),
@@ -67,6 +73,10 @@ def test_every_part_can_be_changed_alone(name, field, typed, value):
         ("crop_scale=[0,1]", "it is a list (a number, 0.01 to 1) or auto"),
         ("crop_scale=0.5", "it is a list (a number, 0.01 to 1) or auto"),
         ("crop_scale=[0.5]", "crop_scale is two numbers, the smaller first"),
+        ("rotation=181", "augmentation.rotation=181; it is a number, 0 to 180 or auto"),
+        ("rotation=-1", "it is a number, 0 to 180 or auto"),
+        ("affine=1", "augmentation.affine=1; it is a number, 0 to 0.9 or auto"),
+        ("padding=2", "it is a number, 0 to 1 or auto"),
         ("rotate=1", "unknown setting: augmentation.rotate"),
     ],
 )
@@ -74,3 +84,20 @@ def test_mistakes(typed, told):
     with pytest.raises(SettingsError) as caught:
         chosen(f"augmentation.{typed}")
     assert told in str(caught.value)
+
+
+def test_two_ways_to_cut_are_refused():
+    with pytest.raises(SettingsError, match="two settings choose the part of the picture"):
+        chosen("augmentation=light", "augmentation.random_crop=true")
+    assert chosen(
+        "augmentation=light", "augmentation.random_crop=true", "augmentation.crop_scale=[1,1]"
+    ).random_crop
+    with pytest.raises(SettingsError, match="a setting without effect with fit=stretch"):
+        chosen("augmentation=none", "augmentation.random_crop=true", "fit=stretch")
+
+
+@pytest.mark.parametrize("name", ["none", "light", "medium", "strong"])
+def test_what_no_preset_had_is_off_in_all(name):
+    values = plain(chosen(f"augmentation={name}"))
+    new = ("random_crop", "padding", "rotation", "affine", "perspective", "grayscale")
+    assert not any(values[key] for key in new)

@@ -79,7 +79,7 @@ def _transforms(
         yield "rotation", turn
     if settings.affine:
         yield "affine", _affine(float(settings.affine), filter_, ground)
-    if settings.perspective:
+    if settings.perspective and spec.size > 1:  # a single pixel has no corners to move
         angle = _made(v2.RandomPerspective, p=settings.perspective, interpolation=filter_, fill=ground)
         yield "perspective", angle
     if settings.jitter:

@@ -8,7 +8,7 @@ from typing import Any
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import OutputError
-from discerna.images.preview import sheet
+from discerna.images.contact_sheet import sheet
 from discerna.machine import Choice
 from discerna.recipes.auto import OFF, choose_augmentation, choose_view
 from discerna.recipes.facts import Facts
