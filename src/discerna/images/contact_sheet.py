@@ -55,8 +55,8 @@ def sheet(
 ) -> Image.Image:
     """The contact sheet of a labelled directory; `notes` are lines of text for its head.
 
-    The views are those that a training with this seed sees in its first epochs. Of more labels than `labels`
-    some are taken, evenly spread, and the sheet says so.
+    The views are those that a training with this seed, on these very pictures, sees in its first epochs. Of
+    more labels than `labels` some are taken, evenly spread, and the sheet says so.
     """
     shown_labels = spread(index.labels, labels)
     rows = _rows(index, shown_labels, spec, augmentation, seed, epochs)
