@@ -118,6 +118,8 @@ VARIANTS: dict[str, Recipe] = {
     "no-augmentation": _but(augmentation="none"),
     "medium": _but(augmentation="medium"),
     "strong": _but(augmentation="strong"),
+    "patient": _but(early_stopping="none"),
+    "medium-patient": _but(augmentation="medium", early_stopping="none"),
     "shuffle": _but(sampler="shuffle"),
     "sqrt-weights": _but(sampler="shuffle", label_weights="sqrt"),
     "balanced-weights": _but(sampler="shuffle", label_weights="balanced"),
