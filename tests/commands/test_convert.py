@@ -147,7 +147,7 @@ def test_what_is_no_archive(tmp_path, content, message):
 
 def test_an_input_that_is_missing(tmp_path):
     zipped(tmp_path / "flowers.zip", FLOWERS)
-    with pytest.raises(InvalidDatasetError, match="did you mean flowers.zip"):
+    with pytest.raises(InvalidDatasetError, match=r"did you mean flowers.zip"):
         convert(tmp_path / "flower.zip", tmp_path / "out")
 
 
@@ -172,7 +172,14 @@ def refuses_to_leave(yard, source):
     return result
 
 
-OUTSIDE = ["../evil.jpg", "rose/../../evil.jpg", "../../precious.jpg", "rose/..", "..\\evil.jpg", "a\\..\\..\\e.jpg"]
+OUTSIDE = [
+    "../evil.jpg",
+    "rose/../../evil.jpg",
+    "../../precious.jpg",
+    "rose/..",
+    "..\\evil.jpg",
+    "a\\..\\..\\e.jpg",
+]
 ABSOLUTE = ["/tmp/discerna-evil.jpg", "//evil.jpg", "C:/evil.jpg", "C:evil.jpg", "c:\\evil.jpg", "\\evil.jpg"]
 
 
@@ -182,7 +189,10 @@ def test_names_that_lead_out(yard, pack):
     result = refuses_to_leave(yard, pack(yard / "a", {**wild, **FLOWERS}))
     assert pictures(yard / "out") == FLOWERS
     assert result.left_out == {"leads_outside": len(OUTSIDE), "absolute_path": len(ABSOLUTE)}
-    assert {line["left_out"] for line in record(yard / "out")[-12:]} >= {"../evil.jpg", "/tmp/discerna-evil.jpg"}
+    assert {line["left_out"] for line in record(yard / "out")[-12:]} >= {
+        "../evil.jpg",
+        "/tmp/discerna-evil.jpg",
+    }
     assert "6 leads_outside: '../evil.jpg'" in result.summary()
     assert not Path("/tmp/discerna-evil.jpg").exists()
 
@@ -209,7 +219,11 @@ def test_links_and_devices_in_a_zip(yard):
     with zipfile.ZipFile(yard / "a.zip", "w") as archive:
         for name, content in FLOWERS.items():
             archive.writestr(name, content)
-        for name, kind in [("rose/link.jpg", stat.S_IFLNK), ("rose/pipe.jpg", stat.S_IFIFO), ("d.jpg", stat.S_IFCHR)]:
+        for name, kind in [
+            ("rose/link.jpg", stat.S_IFLNK),
+            ("rose/pipe.jpg", stat.S_IFIFO),
+            ("d.jpg", stat.S_IFCHR),
+        ]:
             info = zipfile.ZipInfo(name)
             info.external_attr = (kind | 0o777) << 16
             archive.writestr(info, "../../../precious.jpg")
@@ -240,7 +254,12 @@ def test_awkward_members(yard):
     result = refuses_to_leave(yard, tarred(yard / "a", files))
     kept = {"lily/2.jpg": b"l2", "写真/žluté = a,b.jpg": b"w", "lily/new\nline.jpg": b"n"}
     assert pictures(yard / "out") == {**FLOWERS, **kept}
-    assert result.left_out == {"name_too_long": 2, "name_conflict": 1, "nested_archive": 2, "unsupported_format": 3}
+    assert result.left_out == {
+        "name_too_long": 2,
+        "name_conflict": 1,
+        "nested_archive": 2,
+        "unsupported_format": 3,
+    }
     summary = result.summary()
     assert ".md 1, .xml 1, no extension 1" in summary
     assert "3 hidden or system files" in summary and "unpack them yourself" in summary
@@ -310,7 +329,7 @@ def small_bombs(monkeypatch):
 def test_bombs(yard, small_bombs, make):
     make(yard / "a")
     before = tree(yard.parent)
-    with pytest.raises(InvalidDatasetError, match="zip bomb.*200 times"):
+    with pytest.raises(InvalidDatasetError, match=r"zip bomb.*200 times"):
         convert(yard / "a", yard / "out")
     assert tree(yard.parent) == before
 
@@ -320,7 +339,7 @@ def test_a_bomb_is_refused_before_it_is_large(tmp_path, small_bombs, monkeypatch
     write_bytes = os.write
     monkeypatch.setattr(os, "write", lambda file, data: written.append(len(data)) or write_bytes(file, data))
     zipped(tmp_path / "a", {"rose/bomb.jpg": bytes(64 << 20)})
-    with pytest.raises(InvalidDatasetError, match="zip bomb"):
+    with pytest.raises(InvalidDatasetError, match=r"zip bomb"):
         convert(tmp_path / "a", tmp_path / "out")
     assert sum(written) < 14 << 20
 
@@ -329,7 +348,10 @@ def overlapping(path, count=50):
     """Many entries of the table over one content, as in David Fifield's bombs."""
     content = zlib.compress(bytes(100_000))[2:-4]
     name, crc = b"rose/000.jpg", zlib.crc32(bytes(100_000))
-    local = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 8, 0, 0, crc, len(content), 100_000, len(name), 0) + name
+    local = (
+        struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 8, 0, 0, crc, len(content), 100_000, len(name), 0)
+        + name
+    )
     table = b"".join(
         struct.pack("<4sHHHHHHLLLHHHHHLL", b"PK\1\2", 20, 20, 0, 8, 0, 0, crc, len(content), 100_000, len(name),
                     0, 0, 0, 0, 0, 0) + b"rose/%03d.jpg" % number
@@ -343,7 +365,7 @@ def overlapping(path, count=50):
 def test_members_that_share_their_bytes(yard):
     source = overlapping(yard / "a")
     before = tree(yard.parent)
-    with pytest.raises(InvalidDatasetError, match="zip bomb.*lie over one another"):
+    with pytest.raises(InvalidDatasetError, match=r"zip bomb.*lie over one another"):
         convert(source, yard / "out")
     assert tree(yard.parent) == before
 
@@ -352,7 +374,7 @@ def test_a_zip_in_several_files(tmp_path):
     data = bytearray(zipped(tmp_path / "a.zip", FLOWERS).read_bytes())
     data[data.rfind(b"PK\5\6") + 4] = 2
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(InvalidDatasetError, match="one part of an archive in several files.*zip -s 0"):
+    with pytest.raises(InvalidDatasetError, match=r"one part of an archive in several files.*zip -s 0"):
         convert(tmp_path / "a.zip", tmp_path / "out")
 
 
@@ -368,7 +390,10 @@ def changed(path, offset, value):
 
 @pytest.mark.parametrize(
     ("offset", "value", "message"),
-    [(6, 1, "the archive is encrypted: .*'rose/1.jpg'"), (8, 9, "compression that is not read here.*method 9")],
+    [
+        (6, 1, "the archive is encrypted: .*'rose/1.jpg'"),
+        (8, 9, "compression that is not read here.*method 9"),
+    ],
 )
 def test_zips_that_only_others_can_read(tmp_path, offset, value, message):
     changed(zipped(tmp_path / "a.zip", FLOWERS), offset, value)
@@ -385,7 +410,7 @@ def test_archives_that_are_cut_short(yard, form, share):
     zipped(path, files) if form == "zip" else tarred(path, files, f"w:{form[4:]}")
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     before = tree(yard.parent)
-    with pytest.raises(InvalidDatasetError, match="damaged or cut short"):
+    with pytest.raises(InvalidDatasetError, match=r"damaged or cut short"):
         convert(path, yard / "out")
     assert tree(yard.parent) == before
 
@@ -394,10 +419,10 @@ def test_a_tar_cut_between_two_members(tmp_path):
     """The standard library takes it for the end."""
     data = tarred(tmp_path / "a", FLOWERS).read_bytes()
     (tmp_path / "a").write_bytes(data[:2048])
-    with pytest.raises(InvalidDatasetError, match="it has no end mark"):
+    with pytest.raises(InvalidDatasetError, match=r"it has no end mark"):
         convert(tmp_path / "a", tmp_path / "out")
     (tmp_path / "a").write_bytes(data[:1024] + b"garbage!" * 64 + data[1536:])
-    with pytest.raises(InvalidDatasetError, match="it has no end mark"):
+    with pytest.raises(InvalidDatasetError, match=r"it has no end mark"):
         convert(tmp_path / "a", tmp_path / "out")
 
 
@@ -413,24 +438,24 @@ def test_a_damaged_gzip_stream(tmp_path):
     data = bytearray(tarred(tmp_path / "a", FLOWERS, "w:gz").read_bytes())
     data[-6] ^= 0xFF  # its checksum
     (tmp_path / "a").write_bytes(data)
-    with pytest.raises(InvalidDatasetError, match="damaged or cut short.*CRC"):
+    with pytest.raises(InvalidDatasetError, match=r"damaged or cut short.*CRC"):
         convert(tmp_path / "a", tmp_path / "out")
 
 
 def test_headers_that_lie(tmp_path):
     huge = member("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=1 << 40).tobuf(tarfile.GNU_FORMAT)
     (tmp_path / "long").write_bytes(huge + bytes(10240))
-    with pytest.raises(InvalidDatasetError, match="a header is longer"):
+    with pytest.raises(InvalidDatasetError, match=r"a header is longer"):
         convert(tmp_path / "long", tmp_path / "out")
     minus = bytearray(member("rose/1.jpg").tobuf(tarfile.GNU_FORMAT))
     minus[124:136] = b"\xff" * 12  # -1
     minus[148:156] = b"%06o\0 " % (256 + sum(minus[:148]) + sum(minus[156:512]))
     (tmp_path / "minus").write_bytes(bytes(minus) + bytes(10240))
-    with pytest.raises(InvalidDatasetError, match="damaged or cut short"):
+    with pytest.raises(InvalidDatasetError, match=r"damaged or cut short"):
         convert(tmp_path / "minus", tmp_path / "out")
     far = member("rose/1.jpg", size=1 << 50).tobuf(tarfile.GNU_FORMAT)
     (tmp_path / "far").write_bytes(far + bytes(10240))
-    with pytest.raises(InvalidDatasetError, match="damaged or cut short"):
+    with pytest.raises(InvalidDatasetError, match=r"damaged or cut short"):
         convert(tmp_path / "far", tmp_path / "out")
 
 
@@ -445,11 +470,15 @@ def test_a_sparse_file_is_not_filled(tmp_path):
 
 
 def test_too_many_members(tmp_path, monkeypatch):
-    for module in (archives, sys.modules["discerna.archives.zip_archive"], sys.modules["discerna.archives.unpacking"]):
+    for module in (
+        archives,
+        sys.modules["discerna.archives.zip_archive"],
+        sys.modules["discerna.archives.unpacking"],
+    ):
         monkeypatch.setattr(module, "MOST_MEMBERS", 5)
     files = {f"rose/{n}.jpg": b"" for n in range(9)}
     for pack in (zipped, tarred):
-        with pytest.raises(InvalidDatasetError, match="too many members.*5 at most"):
+        with pytest.raises(InvalidDatasetError, match=r"too many members.*5 at most"):
             convert(pack(tmp_path / "a", files), tmp_path / "out")
 
 
@@ -459,10 +488,12 @@ def test_a_disk_without_room(tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk)
     noise = {**FLOWERS, "rose/large.jpg": os.urandom(41 << 20)}
-    with pytest.raises(OutputError, match="no room.*43 MB or more are needed"):  # the table tells it beforehand
+    with pytest.raises(
+        OutputError, match=r"no room.*43 MB or more are needed"
+    ):  # the table tells it beforehand
         convert(zipped(tmp_path / "a", noise, zipfile.ZIP_STORED), tmp_path / "out")
     Disk.free = limits.RESERVE
-    with pytest.raises(OutputError, match="no room"):
+    with pytest.raises(OutputError, match=r"no room"):
         convert(tarred(tmp_path / "a", FLOWERS), tmp_path / "out")
     assert os.listdir(tmp_path) == ["a"]
 
@@ -500,13 +531,22 @@ def test_pictures_without_labels(tmp_path, caplog):
 
 
 def test_a_picture_beside_label_folders_has_no_label(tmp_path):
-    for given in (zipped(tmp_path / "a", {**FLOWERS, "x.jpg": b""}), write(tmp_path / "d", {**FLOWERS, "x.jpg": b""})):
-        result = convert(given, tmp_path / "out", overwrite=True)
+    for source in (
+        zipped(tmp_path / "a", {**FLOWERS, "x.jpg": b""}),
+        write(tmp_path / "d", {**FLOWERS, "x.jpg": b""}),
+    ):
+        result = convert(source, tmp_path / "out", overwrite=True)
         assert pictures(tmp_path / "out") == FLOWERS and result.left_out == {"no_label": 1}
 
 
 def test_folders_below_a_label_join_it(tmp_path):
-    files = {"rose/1.jpg": b"1", "rose/a/1.jpg": b"2", "rose/b/c/1.jpg": b"3", "rose/a/2.jpg": b"4", "lily/x/9.jpg": b"5"}
+    files = {
+        "rose/1.jpg": b"1",
+        "rose/a/1.jpg": b"2",
+        "rose/b/c/1.jpg": b"3",
+        "rose/a/2.jpg": b"4",
+        "lily/x/9.jpg": b"5",
+    }
     result = convert(tarred(tmp_path / "a", files), tmp_path / "out")
     assert pictures(tmp_path / "out") == {
         "rose/1.jpg": b"1", "rose/1-a.jpg": b"2", "rose/1-b-c.jpg": b"3", "rose/2.jpg": b"4", "lily/9.jpg": b"5"
@@ -527,12 +567,16 @@ def test_a_mark_that_is_taken_too(tmp_path):
 
 def test_label_folders_too_deep_are_not_guessed(tmp_path):
     files = {"one/rose/1.jpg": b"1", "two/lily/1.jpg": b"2"}
-    with pytest.raises(NotLabeledDatasetError, match=f"too deep: input={tmp_path}/a; .*'one/rose', 'two/lily'"):
+    with pytest.raises(
+        NotLabeledDatasetError, match=rf"too deep: input={tmp_path}/a; .*'one/rose', 'two/lily'"
+    ):
         convert(zipped(tmp_path / "a", files), tmp_path / "out")
     assert os.listdir(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize(("train", "valid"), [("train", "valid"), ("Train", "val"), ("training", "validation")])
+@pytest.mark.parametrize(
+    ("train", "valid"), [("train", "valid"), ("Train", "val"), ("training", "validation")]
+)
 @pytest.mark.parametrize("wrap", ["", "flowers/"])
 def test_train_and_valid_are_kept_apart(tmp_path, train, valid, wrap):
     files = {f"{train}/{name}": content for name, content in FLOWERS.items()}
@@ -562,7 +606,11 @@ def test_several_archives_become_one(tmp_path):
     result = convert(folder, tmp_path / "out")
     assert pictures(tmp_path / "out") == {**FLOWERS, "rose/1-two.jpg": b"t1", "rose/3.jpg": b"t3"}
     lines = {line["file"]: line for line in record(tmp_path / "out") if "file" in line}
-    assert lines["rose/1-two.jpg"] == {"file": "rose/1-two.jpg", "from": "flowers/rose/1.jpg", "archive": "two.tgz"}
+    assert lines["rose/1-two.jpg"] == {
+        "file": "rose/1-two.jpg",
+        "from": "flowers/rose/1.jpg",
+        "archive": "two.tgz",
+    }
     assert result.left_out == {"unsupported_format": 1, "no_pictures": 1}
 
 
@@ -573,14 +621,16 @@ def test_archives_called_train_and_valid(tmp_path):
     tarred(folder / "valid.tar.gz", {"valid/rose/1.jpg": b"v", "valid/lily/1.jpg": b"w"}, "w:gz")
     assert set(convert(folder, tmp_path / "out").parts) == {"train", "valid"}
     zipped(folder / "more.zip", FLOWERS)
-    with pytest.raises(InvalidDatasetError, match="some of the archives hold parts.*'more.zip'"):
+    with pytest.raises(InvalidDatasetError, match=r"some of the archives hold parts.*'more.zip'"):
         convert(folder, tmp_path / "out2")
 
 
 def test_nothing_usable_is_exit_code_1(tmp_path, discerna):
     zipped(tmp_path / "a.zip", {"a.md": b"", "b.md": b"", "x/c.zip": b""})
     done = discerna("convert", "input=a.zip", "output=out", code=1)
-    assert "no pictures in it" in done.stderr and "2 unsupported_format: .md 2; 1 nested_archive" in done.stderr
+    assert (
+        "no pictures in it" in done.stderr and "2 unsupported_format: .md 2; 1 nested_archive" in done.stderr
+    )
     assert os.listdir(tmp_path) == ["a.zip"]
 
 
@@ -613,7 +663,7 @@ def test_where_no_hard_link_can_be_made(tmp_path, monkeypatch):
     assert pictures(tmp_path / "out") == FLOWERS
     convert(zipped(tmp_path / "a", FLOWERS), tmp_path / "unpacked")
     assert pictures(tmp_path / "unpacked") == FLOWERS
-    with pytest.raises(OutputError, match="hard link cannot be made.*cross-device.*link=copy"):
+    with pytest.raises(OutputError, match=r"hard link cannot be made.*cross-device.*link=copy"):
         convert(source, tmp_path / "hard", link="hard")
     assert not (tmp_path / "hard").exists()
 
@@ -628,6 +678,71 @@ def test_empty_label_folders_and_unreadable_pictures_are_listed(tmp_path):
     assert pictures(tmp_path / "out") == FLOWERS
 
 
+class Listed:
+    """A directory whose pictures a file lists, as far as convert looks at one."""
+
+    def __init__(self, root, rows):
+        self.root, self.rows = Path(root), rows
+        self.labels = tuple(sorted({label for _, label in rows}))
+        self.ignored, self.others = 0, []
+
+    def __len__(self):
+        return len(self.rows)
+
+    def name(self, i):
+        return self.rows[i][0]
+
+    def path(self, i):
+        return str(self.root / self.rows[i][0])
+
+    def label(self, i):
+        return self.rows[i][1]
+
+    def fingerprint(self):
+        return "listed"
+
+
+def listing(monkeypatch, rows):
+    monkeypatch.setattr(ImageDirectory, "open", lambda path, setting: Listed(path, rows))
+
+
+def test_a_list_in_an_archive_cannot_name_files_outside_of_it(tmp_path, monkeypatch):
+    secret = write(tmp_path, {"secret.jpg": b"mine"}) / "secret.jpg"
+    up = os.path.relpath(secret, tmp_path / ".discerna-convert-x" / "unpacked" / "0")
+    rows = [
+        ("rose/1.jpg", "a"),
+        ("lily/1.jpg", "b"),
+        (str(secret), "a"),
+        (up, "b"),
+        ("rose/../lily/1.jpg", "a"),
+    ]
+    listing(monkeypatch, rows)
+    result = convert(zipped(tmp_path / "a", FLOWERS), tmp_path / "out")
+    assert pictures(tmp_path / "out") == {"a/1.jpg": b"r1", "b/1.jpg": b"l1", "a/1-rose-..-lily.jpg": b"l1"}
+    assert result.left_out == {"leads_outside": 2}
+    listing(monkeypatch, rows[:3])  # a list in a directory of one's own may
+    convert(write(tmp_path / "in", FLOWERS), tmp_path / "out2")
+    assert pictures(tmp_path / "out2")["a/secret.jpg"] == b"mine"
+
+
+@pytest.mark.parametrize("label", ["a/b", ".", "..", "", "x" * 256, ".hidden", "__MACOSX", "nul\0"])
+def test_labels_that_no_folder_can_bear(tmp_path, monkeypatch, label):
+    listing(monkeypatch, [("rose/1.jpg", label), ("lily/1.jpg", "good")])
+    with pytest.raises(InvalidDatasetError, match=r"cannot be the names of folders.*rename them"):
+        convert(write(tmp_path / "in", FLOWERS), tmp_path / "out")
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_names_that_would_not_be_found_again(tmp_path, monkeypatch):
+    listing(monkeypatch, [("rose/.1.jpg", "a"), ("rose/1.data", "b"), ("lily/1.jpg", "b"), ("gone.jpg", "a")])
+    result = convert(
+        write(tmp_path / "in", {**FLOWERS, "rose/.1.jpg": b"", "rose/1.data": b""}), tmp_path / "out"
+    )
+    assert result.left_out == {"hidden_name": 1, "unsupported_format": 1, "unreadable": 1}
+    assert pictures(tmp_path / "out") == {"b/1.jpg": b"l1"}
+    assert not (tmp_path / "out" / "a").exists()  # a label folder without a picture would be a fault
+
+
 # --- the output
 
 
@@ -635,13 +750,13 @@ def test_an_output_that_exists(tmp_path):
     source = zipped(tmp_path / "a.zip", FLOWERS)
     out = tmp_path / "out"
     convert(source, out)
-    with pytest.raises(OutputError, match="overwrite=true"):
+    with pytest.raises(OutputError, match=r"overwrite=true"):
         convert(source, out)
     zipped(source, {"rose/9.jpg": b"9", "lily/9.jpg": b"9"})
     convert(source, out, overwrite=True)
     assert pictures(out) == {"rose/9.jpg": b"9", "lily/9.jpg": b"9"}
     write(out, {"rose/mine.jpg": b"precious"})
-    with pytest.raises(OutputError, match="replaces what an earlier convert wrote, and nothing else"):
+    with pytest.raises(OutputError, match=r"replaces what an earlier convert wrote, and nothing else"):
         convert(source, out, overwrite=True)
     assert (out / "rose" / "mine.jpg").exists()
     with pytest.raises(OutputError):
@@ -650,7 +765,7 @@ def test_an_output_that_exists(tmp_path):
 
 
 def test_an_output_in_the_input(tmp_path):
-    with pytest.raises(OutputError, match="lies in an input directory"):
+    with pytest.raises(OutputError, match=r"lies in an input directory"):
         convert(write(tmp_path / "in", FLOWERS), tmp_path / "in" / "out")
 
 
@@ -660,7 +775,7 @@ def test_a_working_folder_that_is_not_ours(tmp_path):
     from discerna.conversion import working_folder
 
     with working_folder.working_folder(tmp_path / "out", None) as working:
-        with pytest.raises(OutputError, match="another convert is making this output"):
+        with pytest.raises(OutputError, match=r"another convert is making this output"):
             convert(source, tmp_path / "out")
         place = working.path
     place.symlink_to(victim)
@@ -681,7 +796,9 @@ def test_kill_9_and_again(tmp_path, kind):
     killed = 0
     for wanted in (300, 1900):
         more = ["link=copy"] if kind == "directory" else []
-        process = subprocess.Popen([*command, *more], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*command, *more], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         while process.poll() is None:
             if sum(len(names) for _, _, names in os.walk(tmp_path)) - 3000 * (kind == "directory") > wanted:
                 process.kill()
@@ -728,7 +845,9 @@ def test_no_torch(tmp_path):
         "assert main(['convert', 'input=a.zip', 'output=out']) == 0\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
     assert not set(done.stdout.splitlines()[-1].split()) & {"torch", "lightning", "numpy", "PIL"}
 
 
@@ -748,12 +867,17 @@ PART = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\:"), min_size=1, max_size=12
 ).filter(lambda text: not text.startswith((".", "__")) and text.strip())
 TREES = st.dictionaries(
-    st.tuples(PART, PART).map(lambda names: f"{names[0]}/{names[1]}.jpg"), st.binary(max_size=40), min_size=1, max_size=12
+    st.tuples(PART, PART).map(lambda names: f"{names[0]}/{names[1]}.jpg"),
+    st.binary(max_size=40),
+    min_size=1,
+    max_size=12,
 )
 
 
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=TREES, form=st.sampled_from(["zip", "tar", "tar.gz"]), wrap=st.sampled_from(["", "data/", "a/b/"]))
+@given(
+    files=TREES, form=st.sampled_from(["zip", "tar", "tar.gz"]), wrap=st.sampled_from(["", "data/", "a/b/"])
+)
 def test_any_tree_comes_out_as_it_went_in(tmp_path, files, form, wrap):
     for path in tmp_path.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
