@@ -17,6 +17,8 @@ LIGHT = {"errors", "progress", "wording", "version"}
 SETTINGS = LIGHT | {"settings"}
 MACHINE = SETTINGS | {"machine"}
 DIRECTORIES = SETTINGS | {"directories"}
+ARCHIVES = DIRECTORIES | {"archives"}
+CONVERSION = ARCHIVES | {"conversion"}
 IMAGES = DIRECTORIES | {"images", "machine"}
 CHECKS = IMAGES | {"checks"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
@@ -34,6 +36,8 @@ ALLOWED = {
     "composition": DIRECTORIES | {"overrides", "conf"},
     "console": LIGHT,
     "directories": DIRECTORIES,
+    "archives": ARCHIVES,
+    "conversion": CONVERSION,
     "images": IMAGES,
     "checks": CHECKS,
     "networks": NETWORKS,
@@ -41,7 +45,7 @@ ALLOWED = {
     "training": TRAINING,
     "results": RESULTS,
     "recipes": IMAGES | {"recipes", "conf"},
-    "commands": RESULTS | TRAINING | {"commands"},
+    "commands": RESULTS | TRAINING | CONVERSION | {"commands"},
     "launch": DIRECTORIES | {"machine", "console", "commands"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps"},
@@ -119,7 +123,9 @@ def test_import_is_light():
     }
 
 
-@pytest.mark.parametrize("verb", ["", "create ", "train ", "score ", "evaluate ", "check ", "env ", "demo "])
+@pytest.mark.parametrize(
+    "verb", ["", "create ", "train ", "score ", "evaluate ", "check ", "convert ", "env ", "demo "]
+)
 def test_help_is_light(verb):
     found = loaded(f"from discerna.cli import main; main({(verb + '--help').split()!r})")
     assert not found & {"torch", "lightning", "hydra", "numpy"}

@@ -27,7 +27,7 @@ def told(capsys, *arguments: str) -> tuple[int, str, str]:
 def test_overview(capsys, arguments):
     code, out, err = told(capsys, *arguments)
     assert code == 0 and err == ""
-    for verb in ("create", "train", "score", "evaluate", "env", "demo"):
+    for verb in ("create", "train", "score", "evaluate", "convert", "env", "demo"):
         assert re.search(rf"^  {verb} ", out, re.MULTILINE)
 
 

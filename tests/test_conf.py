@@ -19,6 +19,7 @@ REQUIRED = {
     "create": ["network=resnet18", "output=o"],
     "score": ["model=m", "data=d"],
     "evaluate": ["model=m", "data=d"],
+    "convert": ["input=i", "output=o"],
     "env": [],
     "demo": ["output=o"],
     "check": ["data=d"],

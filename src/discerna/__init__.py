@@ -10,7 +10,7 @@
 Importing this module loads neither torch nor Lightning; the functions do when they are called.
 """
 
-from discerna.api import check, create, evaluate, load, score, train
+from discerna.api import check, convert, create, evaluate, load, score, train
 from discerna.errors import (
     DatasetError,
     DiscernaError,
@@ -50,6 +50,7 @@ __all__ = [
     "UnreadablePictureError",
     "__version__",
     "check",
+    "convert",
     "create",
     "evaluate",
     "load",

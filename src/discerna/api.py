@@ -9,6 +9,7 @@ from discerna import console
 
 if TYPE_CHECKING:
     from discerna.commands.check import CheckResult
+    from discerna.commands.convert import ConvertResult
     from discerna.commands.create import CreateResult
     from discerna.commands.evaluate import EvaluateResult
     from discerna.commands.score import ScoreResult
@@ -45,6 +46,14 @@ def create(network: str, output: PathLike, **settings: Any) -> CreateResult:
     """Make an untrained model directory."""
     composed = _settings("create", {"network": network, "output": output, **settings})
     from discerna.commands import create as command
+
+    return command.run(composed, console.progress())
+
+
+def convert(*, input: PathLike, output: PathLike, **settings: Any) -> ConvertResult:
+    """Make a labelled directory of an archive, or of a directory of another layout."""
+    composed = _settings("convert", {"input": input, "output": output, **settings})
+    from discerna.commands import convert as command
 
     return command.run(composed, console.progress())
 

@@ -17,7 +17,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discerna.directories import publishing
+from discerna.directories import write_aside
 from discerna.directories.model_dir import (
     FORMAT_VERSION,
     ModelDirectory,
@@ -644,7 +644,7 @@ def test_a_full_disk_at_any_step(
 
     with monkeypatch.context() as patched:
         if not swaps:
-            patched.setattr(publishing, "_exchange", lambda one, other: False)
+            patched.setattr(write_aside, "exchange", lambda one, other: False)
         patched.setattr(os, "rename", failing(os.rename))
         patched.setattr(os, "fsync", failing(os.fsync))
         patched.setattr(Path, "write_bytes", failing(Path.write_bytes))
@@ -678,12 +678,12 @@ def test_a_full_disk_while_the_tensors_are_written(tmp_path: Path, monkeypatch: 
 def test_a_kill_at_any_step(tmp_path: Path):
     """kill -9 before each write, fsync and rename: old or new, never half."""
     program = """
-import os, sys, signal
+import os, shutil, sys, signal
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_model_dir as t
 import safetensors.torch
-from discerna.directories import publishing
+from discerna.directories import write_aside
 
 calls = 0
 def dying(original):
@@ -698,8 +698,8 @@ def dying(original):
 output = Path(sys.argv[2])
 os.rename, os.fsync = dying(os.rename), dying(os.fsync)
 Path.write_bytes = dying(Path.write_bytes)
-publishing._exchange = dying(publishing._exchange)
-publishing.shutil.rmtree = dying(publishing.shutil.rmtree)
+write_aside.exchange = dying(write_aside.exchange)
+shutil.rmtree = dying(shutil.rmtree)
 step = 0
 for kind in ("fresh", "overwritten"):
     for trial in range(1, 30):

@@ -12,8 +12,9 @@ from discerna.checks.findings import Finding
 from discerna.checks.opening import opened
 from discerna.checks.verdict import Verdict
 from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.write_aside import write_failures
 from discerna.progress import SILENT, Progress
-from discerna.results.destination import refuse_folder, whole_folder, write_failures
+from discerna.results.destination import refuse_folder, whole_folder
 from discerna.settings.check import CheckSettings
 from discerna.wording import as_typed, shown
 

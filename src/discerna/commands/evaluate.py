@@ -11,9 +11,10 @@ from typing import Any
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.model_dir import ModelDirectory
+from discerna.directories.write_aside import write_failures
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
-from discerna.results.destination import refuse_folder, whole_folder, write_failures
+from discerna.results.destination import refuse_folder, whole_folder
 from discerna.results.evaluation import evaluate
 from discerna.results.figures import Evaluation
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers

@@ -43,7 +43,7 @@ def not_a_directory(given: str, setting: str) -> InvalidDatasetError:
         "this is a file, not a directory",
         where=_where(given, setting),
         accepted="a directory with a folder for each label",
-        remedy="archives must be unpacked first",
+        remedy="discerna convert makes a directory of an archive",
     )
 
 

@@ -6,7 +6,11 @@ Our own walk, since others follow links round in circles and take `._x.jpg` for 
 from __future__ import annotations
 
 import os
+import tempfile
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PICTURE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"}
@@ -34,6 +38,20 @@ class Rest:
 def has_picture_name(name: bytes) -> bool:
     """Whether the name ends like a picture's."""
     return os.path.splitext(name)[1].lower() in _EXTENSIONS  # noqa: PTH122 - bytes, and a million of them
+
+
+def is_ignored(name: bytes) -> bool:
+    """Whether it is hidden, or one that operating systems leave behind."""
+    return name.startswith(b".") or name.lower() in SYSTEM_NAMES
+
+
+def name_key(folder: Path) -> Callable[[bytes], bytes]:
+    """A function that gives two names the same key where the disk of `folder` would give them one file."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="a") as probe:
+        distinct = not Path(probe.name).with_name(Path(probe.name).name.upper()).exists()
+    if distinct:
+        return lambda name: name
+    return lambda name: os.fsencode(unicodedata.normalize("NFC", os.fsdecode(name)).casefold())
 
 
 def read_folder(root: bytes, folder: bytes, rest: Rest, *, links: bool) -> tuple[list[bytes], list[bytes]]:
@@ -81,7 +99,7 @@ def walk(root: bytes, top: bytes, rest: Rest) -> list[bytes]:
 
 def _kind(entry: os.DirEntry[bytes], links: bool) -> str:
     """picture, folder, ignored, or the reason why the entry is none of these."""
-    if entry.name.startswith(b".") or entry.name.lower() in SYSTEM_NAMES:
+    if is_ignored(entry.name):
         return "ignored"
     try:
         if entry.is_dir(follow_symlinks=links):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import os
-import secrets
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from discerna.directories.model_files import MANIFEST, MODEL
+from discerna.directories.write_aside import hidden_sibling, put, sync_folder, unwritable
 from discerna.errors import OutputError
 from discerna.wording import shown
 
@@ -26,16 +23,16 @@ def publish(output: Path, fill: Callable[[Path], None], *, overwrite: bool) -> N
     refuse_existing_output(output, overwrite)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        whole = _hidden_sibling(output)
+        whole = hidden_sibling(output)
         whole.mkdir()
     except OSError as error:
-        raise _unwritable(output, error) from None
+        raise unwritable(output, error) from None
     try:
         fill(whole)
         _sync(whole)
-        _put(whole, output, overwrite)
+        put(whole, output, overwrite)
     except OSError as error:
-        raise _unwritable(output, error) from None
+        raise unwritable(output, error) from None
     finally:
         # After an exchange the old directory lies here; after a plain rename nothing does.
         shutil.rmtree(whole, ignore_errors=True)
@@ -76,7 +73,7 @@ def refuse_existing_output(output: Path, overwrite: bool) -> None:
         if max(len(os.fsencode(name)) for name in new) > os.pathconf(place, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except OSError as error:
-        raise _unwritable(output, error) from None
+        raise unwritable(output, error) from None
 
 
 def refuse_inside(output: Path, inputs: Iterable[Path]) -> None:
@@ -92,6 +89,22 @@ def refuse_inside(output: Path, inputs: Iterable[Path]) -> None:
             )
 
 
+def refuse_unless_replaceable(
+    output: Path, overwrite: bool, inputs: Sequence[Path], replaceable: Callable[[Path], bool], kind: str
+) -> None:
+    """Refuse an output that lies in an input, or exists and is not what overwriting may replace."""
+    refuse_inside(output, inputs)
+    if not (overwrite and os.path.lexists(output)):
+        refuse_existing_output(output, overwrite=False)
+    elif output.is_symlink() or not replaceable(output):
+        raise OutputError(
+            "the output exists and cannot be replaced",
+            where=f"output={shown(str(output))}",
+            accepted=f"overwrite=true replaces {kind}",
+            remedy="choose another output, or remove it yourself",
+        )
+
+
 def _may_replace(output: Path) -> bool:
     """Whether it is an empty directory or looks like a model directory, however old or damaged."""
     if output.is_symlink() or not output.is_dir():
@@ -102,63 +115,9 @@ def _may_replace(output: Path) -> bool:
         return False
 
 
-def _unwritable(output: Path, error: OSError) -> OutputError:
-    return OutputError(
-        "the output cannot be written",
-        where=f"output={shown(str(output))}",
-        accepted=error.strerror or shown(str(error)),
-        remedy="choose another output, or make room and grant the right to write",
-    )
-
-
-def _hidden_sibling(output: Path) -> Path:
-    # The random part keeps apart processes on two machines that share a disk and a process number.
-    return output.parent / f".discerna-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _put(whole: Path, output: Path, overwrite: bool) -> None:
-    """Make `whole` stand at `output`; what stood there lies at `whole` afterwards."""
-    if not os.path.lexists(output):
-        os.rename(whole, output)  # noqa: PTH104 - a name that tests can watch
-    elif not overwrite:
-        raise OSError(errno.EEXIST, "the output appeared while it was written")
-    elif not _exchange(whole, output):
-        aside = _hidden_sibling(output)
-        os.rename(output, aside)  # noqa: PTH104
-        try:
-            os.rename(whole, output)  # noqa: PTH104
-        except BaseException:
-            os.rename(aside, output)  # noqa: PTH104
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it stands already, so this can no longer fail
-        _sync_folder(output.parent)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two directories swap names in one step; False where the system cannot."""
-    # Python has no name for it. Two renames, the other way, leave an instant without any output.
-    name, here = ("renamex_np", ()) if sys.platform == "darwin" else ("renameat2", (-100,))  # AT_FDCWD
-    with contextlib.suppress(OSError, AttributeError):
-        swap = getattr(ctypes.CDLL(None), name)
-        return swap(*here, os.fsencode(one), *here, os.fsencode(other), 2) == 0  # type: ignore[no-any-return]
-    return False
-
-
 def _sync(folder: Path) -> None:
     """Bring every file of the folder, and the folder itself, to the disk."""
     for path in folder.iterdir():
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot, for folders
-            raise
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)

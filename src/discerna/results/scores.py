@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.write_aside import write_failures
 from discerna.errors import MissingExtraError, SettingsError, UnreadablePictureError
-from discerna.results.destination import whole_file, write_failures
+from discerna.results.destination import whole_file
 from discerna.results.predictor import ScoredBatch
 from discerna.wording import shown
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discerna.settings.check import CheckSettings
+from discerna.settings.convert import ConvertSettings
 from discerna.settings.create import CreateSettings
 from discerna.settings.demo import DemoSettings
 from discerna.settings.env import EnvSettings
@@ -55,6 +56,12 @@ VERBS = {
             "measure a trained model on labelled pictures",
             EvaluateSettings,
             "model=models/flowers data=data/test output=evaluation",
+        ),
+        Verb(
+            "convert",
+            "make a labelled directory from an archive or another layout",
+            ConvertSettings,
+            "input=flowers.zip output=data/flowers",
         ),
         Verb("env", "describe this machine and what is installed", EnvSettings, ""),
         Verb("demo", "write a small labelled picture set to try things on", DemoSettings, "output=demo"),
