@@ -206,3 +206,35 @@ def test_input_is_only_read(own):
     before = state()
     found(own)
     assert state() == before
+
+
+def test_a_preview_of_what_training_sees(clean, tmp_path, monkeypatch, capsys):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    typed = ["check", f"train_data={clean}/train", "preview=true", "image_size=64", "augmentation=medium"]
+    assert cli.main(typed) == 0
+    assert "written  check/check.json, check/preview.png" in capsys.readouterr().out
+    with Image.open("check/preview.png") as sheet:
+        first = sheet.convert("RGB")
+    assert cli.main([*typed, "augmentation.rotation=180", "overwrite=true"]) == 0
+    with Image.open("check/preview.png") as sheet:
+        assert sheet.size[0] > 4 * 64
+        assert sheet.convert("RGB").tobytes() != first.tobytes()
+
+
+def test_a_preview_passes_over_bad_pictures(own, tmp_path):
+    (own / "train/cat/0.png").write_bytes(b"")
+    result = discerna.check(data=own / "train", preview=True, output=tmp_path / "report")
+    assert sorted(os.listdir(tmp_path / "report")) == ["check.json", "preview.png"]
+    assert not result.ok
+
+
+def test_a_preview_by_the_old_transformations(own, tmp_path):
+    (own / "_transforms.json").write_text(
+        '[["Resize", 40], ["CenterCrop", 32], ["RandomHorizontalFlip", {}]]'
+    )
+    result = discerna.check(
+        data=own / "train", preview=True, output=tmp_path / "report", transforms=own / "_transforms.json"
+    )
+    assert result.ok

@@ -10,6 +10,7 @@ from pathlib import Path
 from discerna.checks.examination import examine
 from discerna.checks.findings import Finding
 from discerna.checks.opening import opened
+from discerna.checks.survey import Survey
 from discerna.checks.verdict import Verdict
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.write_aside import write_failures
@@ -18,7 +19,7 @@ from discerna.results.destination import refuse_folder, whole_folder
 from discerna.settings.check import CheckSettings
 from discerna.wording import as_typed, shown
 
-REPORT = "check.json"
+REPORT, PREVIEW = "check.json", "preview.png"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class CheckResult:
 
     verdict: Verdict
     output: Path | None
-    """The folder with check.json; None: nothing was written."""
+    """The folder with check.json and, if asked for, preview.png; None: nothing was written."""
+    files: list[str]
+    """What lies in it."""
     next: str
     """What to do with pictures that are fit."""
 
@@ -40,7 +43,8 @@ class CheckResult:
         """The table, and what to do next."""
         lines = [self.verdict.table()]
         if self.output is not None:
-            lines.append(f"{'written':<9}{shown(as_typed(self.output / REPORT))}")
+            written = (shown(as_typed(self.output / name)) for name in self.files)
+            lines.append(f"{'written':<9}{', '.join(written)}")
         if self.ok and self.next:
             lines.append(f"{'next':<9}{self.next}")
         return "\n".join(lines)
@@ -54,8 +58,12 @@ class CheckResult:
 def run(settings: CheckSettings, progress: Progress = SILENT) -> CheckResult:
     """Look at every picture of the directories."""
     given = settings.directories()
-    if settings.output is not None:
-        refuse_folder(settings.output, settings.overwrite, list(given.values()), mark=REPORT, files=[REPORT])
+    output = settings.output
+    if output is None and settings.preview:
+        output = Path("check").absolute()
+    if output is not None:
+        names = [REPORT, PREVIEW]
+        refuse_folder(output, settings.overwrite, list(given.values()), mark=REPORT, files=names)
     findings: list[Finding] = []
     directories: dict[str, ImageDirectory] = {}
     for where, path in given.items():
@@ -63,12 +71,24 @@ def run(settings: CheckSettings, progress: Progress = SILENT) -> CheckResult:
         findings += faults
         if directory is not None:
             directories[where] = directory
-    verdict, _ = examine(directories, settings.limits, progress, findings, strict=settings.strict)
-    if settings.output is not None:
-        where = f"output={shown(str(settings.output))}"
-        with whole_folder(settings.output, settings.overwrite) as folder, write_failures(where):
-            (folder / REPORT).write_text(json.dumps(verdict.as_json(), indent=2) + "\n", "utf-8")
-    return CheckResult(verdict, settings.output, _next(given))
+    verdict, surveys = examine(directories, settings.limits, progress, findings, strict=settings.strict)
+    files = []
+    if output is not None:
+        files = [REPORT]
+        with whole_folder(output, settings.overwrite) as folder:
+            with write_failures(f"output={shown(str(output))}"):
+                (folder / REPORT).write_text(json.dumps(verdict.as_json(), indent=2) + "\n", "utf-8")
+            if settings.preview and surveys:
+                files.append(PREVIEW)
+                _preview(next(iter(surveys.values())), settings, folder / PREVIEW)
+    return CheckResult(verdict, output, files, _next(given))
+
+
+def _preview(survey: Survey, settings: CheckSettings, output: Path) -> None:
+    from discerna.recipes.preview import write_preview  # it loads torch, which nothing else here needs
+
+    readable = survey.directory.without(survey.bad)
+    write_preview(readable, output, augmentation=settings.augmentation, seen=settings.seen())
 
 
 def _next(given: dict[str, Path]) -> str:

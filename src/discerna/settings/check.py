@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from discerna.errors import SettingsError
+from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.loading import LoadingSettings
+from discerna.settings.preprocessing import Fit, Interpolation
 from discerna.settings.ranges import AtLeast
+
+Auto = Literal["auto"]
+
+SEEN = ("image_size", "fit", "resize", "interpolation", "grayscale", "border")
+"""What decides, beside the augmentation, what a network sees of a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +40,15 @@ class CheckSettings:
     min_pictures: Annotated[int, AtLeast(1)]
     max_imbalance: Annotated[float, AtLeast(1)]
     overwrite: bool
+    preview: bool
+    image_size: Auto | Annotated[int, AtLeast(1)]
+    fit: Auto | Fit
+    resize: Auto | Annotated[int, AtLeast(1)]
+    interpolation: Auto | Interpolation
+    grayscale: Auto | bool
+    border: Auto | Annotated[int, AtLeast(0)]
+    transforms: Path | None
+    augmentation: AugmentationSettings
     loading: LoadingSettings
 
     def __post_init__(self) -> None:
@@ -65,3 +81,7 @@ class CheckSettings:
             min_pictures=self.min_pictures,
             max_imbalance=self.max_imbalance,
         )
+
+    def seen(self) -> dict[str, Any]:
+        """What decides, beside the augmentation, what a network sees of a picture."""
+        return {name: getattr(self, name) for name in SEEN}
