@@ -21,6 +21,7 @@ ARCHIVES = DIRECTORIES | {"archives"}
 CONVERSION = ARCHIVES | {"conversion"}
 IMAGES = DIRECTORIES | {"images", "machine"}
 CHECKS = IMAGES | {"checks"}
+SPLITTING = CHECKS | {"splitting"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
 TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks"}
@@ -40,12 +41,13 @@ ALLOWED = {
     "conversion": CONVERSION,
     "images": IMAGES,
     "checks": CHECKS,
+    "splitting": SPLITTING,
     "networks": NETWORKS,
     "metrics": SETTINGS,
     "training": TRAINING,
     "results": RESULTS,
     "recipes": IMAGES | {"recipes", "conf"},
-    "commands": RESULTS | TRAINING | CONVERSION | {"commands"},
+    "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | {"commands"},
     "launch": DIRECTORIES | {"machine", "console", "commands"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps"},
@@ -124,7 +126,8 @@ def test_import_is_light():
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "create ", "train ", "score ", "evaluate ", "check ", "convert ", "env ", "demo "]
+    "verb",
+    ["", "create ", "train ", "score ", "evaluate ", "check ", "convert ", "split ", "env ", "demo "],
 )
 def test_help_is_light(verb):
     found = loaded(f"from discerna.cli import main; main({(verb + '--help').split()!r})")

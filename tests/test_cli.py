@@ -58,7 +58,7 @@ def test_cfg_shows_the_composition(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "unknown command: trian; it is create | check | train"),
+        (["trian"], "unknown command: trian; it is create | split | check | train"),
         (["train", "--hepl"], "unknown flag: --hepl"),
         (["train", "--cfg", "jobs"], "the command line cannot be read"),
         (["train", "--config-dir", "nowhere"], "no such directory: --config-dir"),

@@ -23,6 +23,7 @@ REQUIRED = {
     "env": [],
     "demo": ["output=o"],
     "check": ["data=d"],
+    "split": ["data=d", "output=o"],
 }
 
 

@@ -75,6 +75,7 @@ def room(tmp_path):
     counts = {"daisy": 10, "rose": 9, "tulip": 9}
     for part, number in (("train", 1), ("valid", 2), ("test", 3)):
         write_pictures(tmp_path / "data" / part, counts, seed=number)
+    write_pictures(tmp_path / "pictures", counts, seed=5)
     write_pictures(tmp_path / "data" / "new", {".": 3}, seed=4)
     for letter, number in (("a", 0), ("b", 1), ("c", 2)):
         (tmp_path / "data" / "new" / f"{number}.png").rename(tmp_path / "data" / "new" / f"{letter}.png")

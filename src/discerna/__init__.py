@@ -10,7 +10,7 @@
 Importing this module loads neither torch nor Lightning; the functions do when they are called.
 """
 
-from discerna.api import check, convert, create, evaluate, load, score, train
+from discerna.api import check, convert, create, evaluate, load, score, split, train
 from discerna.errors import (
     DatasetError,
     DiscernaError,
@@ -55,5 +55,6 @@ __all__ = [
     "evaluate",
     "load",
     "score",
+    "split",
     "train",
 ]

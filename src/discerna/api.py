@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from discerna.commands.create import CreateResult
     from discerna.commands.evaluate import EvaluateResult
     from discerna.commands.score import ScoreResult
+    from discerna.commands.split import SplitResult
     from discerna.directories.run_result import RunResult
     from discerna.results.predictor import Predictor
 
@@ -25,6 +26,14 @@ def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **sett
 
     given = {"model": model, "train_data": train_data, "valid_data": valid_data, **settings}
     return launch.train(_settings("train", given), console.progress())
+
+
+def split(*, data: PathLike, output: PathLike, **settings: Any) -> SplitResult:
+    """Divide labelled pictures into parts: `fractions=[0.8, 0.1, 0.1]`."""
+    composed = _settings("split", {"data": data, "output": output, **settings})
+    from discerna.commands import split as command
+
+    return command.run(composed, console.progress())
 
 
 def check(

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from discerna.checks.duplicates import look_alikes, same_files
+from discerna.checks.copies import same_pictures
 from discerna.checks.findings import Finding
 from discerna.checks.survey import Survey
 from discerna.directories.image_dir import ImageDirectory, similar_labels
-from discerna.images.inspection import sketch
 from discerna.progress import Progress
 from discerna.settings.check import Limits
 
@@ -100,23 +99,9 @@ def of_copies(surveys: Surveys, limits: Limits, progress: Progress) -> Iterator[
         side = bisect.bisect_right(starts, i) - 1
         return sides[side], i - starts[side]
 
-    digests = np.concatenate([survey.digests for survey in surveys.values()])
-    groups = same_files(digests)
-    yield from _copies(surveys, [[picture(i) for i in group] for group in groups], CODES_OF_COPIES)
-    if not limits.near_duplicates:
-        return
-    looks = np.concatenate([survey.looks for survey in surveys.values()])
-    has_look = np.concatenate([survey.has_look for survey in surveys.values()])
-    for group in groups:
-        has_look[group[1:]] = False  # one speaks for all that are the same
-
-    def sketched(i: int) -> np.ndarray:
-        where, position = picture(i)
-        return sketch(surveys[where].directory.path(position))
-
-    with progress.task("comparing", 1):
-        alike = look_alikes(looks, np.flatnonzero(has_look).tolist(), sketched)
-    yield from _copies(surveys, [[picture(i) for i in group] for group in alike], CODES_OF_ALIKES)
+    same, alike = same_pictures(list(surveys.values()), limits.near_duplicates, progress)
+    for groups, codes in ((same, CODES_OF_COPIES), (alike, CODES_OF_ALIKES)):
+        yield from _copies(surveys, [[picture(i) for i in group] for group in groups], codes)
 
 
 CODES_OF_COPIES = ("leak", "two_labels", "duplicates")

@@ -31,25 +31,35 @@ def find_bad(directory: ImageDirectory, how: str, progress: Progress, name: str)
 
 
 def refuse_bad(
-    bad: Bad, directory: ImageDirectory, where: str, *, skip: bool, limit: float, found: str = ""
+    bad: Bad,
+    directory: ImageDirectory,
+    where: str,
+    *,
+    skip: bool,
+    limit: float,
+    found: str = "",
+    group: str = "loading.",
 ) -> None:
-    """Raise if bad pictures are not to be skipped, are more than the share `limit`, or are all there are."""
+    """Raise if bad pictures are not to be skipped, are more than the share `limit`, or are all there are.
+
+    `group` is that of the settings which say so.
+    """
     some_left = len(bad) < len(directory)
     if not bad or (skip and some_left and len(bad) <= limit * len(directory)):
         return
     told = [f"{shown(directory.name(i))} ({error.reason})" for i, error in sorted(bad.items())[:5]]
     more = f", … {len(bad) - 5} more" if len(bad) > 5 else ""
     allowed = (
-        f"loading.max_bad={limit:g} allows {int(limit * len(directory))} of {len(directory)}"
+        f"{group}max_bad={limit:g} allows {int(limit * len(directory))} of {len(directory)}"
         if skip
-        else "loading.on_bad=error allows none"
+        else f"{group}on_bad=error allows none"
     )
     raise InvalidDatasetError(
         f"{counted(len(bad), 'picture')} cannot be read{found}",
         where=f"{where}={shown(str(directory.root))}",
         accepted=f"{', '.join(told)}{more}; {allowed}",
         remedy="mend or remove them (discerna check lists all)"
-        + (", or raise loading.max_bad" if skip else ", or use loading.on_bad=skip"),
+        + (f", or raise {group}max_bad" if skip else f", or use {group}on_bad=skip"),
     )
 
 

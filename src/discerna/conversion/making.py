@@ -11,12 +11,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from discerna.conversion.file_names import FileNames
 from discerna.conversion.left_out import LeftOut
 from discerna.conversion.placing import UNFINISHED, place
 from discerna.conversion.record import Record
 from discerna.conversion.sources import Source, nothing_usable
 from discerna.conversion.working_folder import WorkingFolder
+from discerna.directories.file_names import FileNames
 from discerna.directories.image_dir import similar_labels
 from discerna.directories.picture_files import has_picture_name, is_ignored, name_key
 from discerna.errors import InvalidDatasetError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from discerna.settings.build import alternatives, hints
-from discerna.settings.ranges import ModelReference
+from discerna.settings.ranges import ModelReference, Verbatim
 
 OTHER_NAMES = {
     "bs": "batch_size",
@@ -54,9 +54,11 @@ def is_mapping(hint: Any) -> bool:
 
 
 def is_path(hint: Any) -> bool:
-    """Whether a setting is a path, so that whatever is typed for it is meant literally."""
-    if get_origin(hint) is Annotated and any(isinstance(m, ModelReference) for m in get_args(hint)[1:]):
-        return True
+    """Whether a setting is a path or the like, so that whatever is typed for it is meant literally."""
+    for member in [hint, *alternatives(hint)]:
+        marks = get_args(member)[1:] if get_origin(member) is Annotated else ()
+        if any(isinstance(mark, ModelReference | Verbatim) for mark in marks):
+            return True
     return Path in alternatives(hint) or is_path_list(hint)
 
 

@@ -62,5 +62,15 @@ class Below:
 
 
 @dataclass(frozen=True)
+class Verbatim:
+    """Marks a text that is meant literally, whatever signs it holds; `accepted` describes it."""
+
+    accepted: str
+
+    def __str__(self) -> str:
+        return self.accepted
+
+
+@dataclass(frozen=True)
 class ModelReference:
     """Marks a text that is a model directory or, where it is no path, a network's name."""

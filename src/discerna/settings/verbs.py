@@ -11,6 +11,7 @@ from discerna.settings.create import CreateSettings
 from discerna.settings.demo import DemoSettings
 from discerna.settings.env import EnvSettings
 from discerna.settings.score import EvaluateSettings, ScoreSettings
+from discerna.settings.split import SplitSettings
 from discerna.settings.train import TrainSettings
 
 
@@ -32,6 +33,12 @@ VERBS = {
             "make an untrained model directory",
             CreateSettings,
             "network=resnet18 output=models/resnet18",
+        ),
+        Verb(
+            "split",
+            "divide labelled pictures into parts to train, validate and test on",
+            SplitSettings,
+            "data=pictures output=data fractions=[0.8,0.1,0.1]",
         ),
         Verb(
             "check",

@@ -1,0 +1,1 @@
+"""An image directory cut into parts, such as training and validation."""
