@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benches import jobs, picture_sets, recipes, table
+from benches import jobs, picture_sets, recipes, scan, table
 from benches.picture_sets import SETS, PictureSet
 from picture_sets import write_pictures
 
@@ -181,3 +181,18 @@ def test_epochs_and_models_have_tables_of_their_own():
     more = [canned("a", "shapes", 1, 0.9, epochs=15), canned("a", "shapes", 1, 0.8, image_size=32)]
     assert len(rows(table.tables([*CANNED, *more], ["a"], ["shapes"]))) == 6
     assert table.tables([], ["a"], ["shapes"]) == "no results yet"
+
+
+def test_scan_measures_both_indexes(tmp_path):
+    scan.make(tmp_path / "pictures", 300)
+    for index in scan.INDEXES.values():
+        found = scan.measure(index(), str(tmp_path / "pictures"))
+        assert found["files"] == 300
+        assert found["seconds"] > 0 and found["megabytes"] >= 0
+
+
+def test_the_table_of_scans():
+    own, other = {"seconds": 1.0, "megabytes": 30.0}, {"seconds": 2.0, "megabytes": 150.0}
+    lines = scan.table({1_000_000: {"discerna": own, "ImageFolder": other}}).splitlines()
+    assert lines[-1] == "| 1,000,000 | 1.00 | 2.00 | 0.50 | 30.0 | 150.0 | 0.20 |"
+    assert len({line.count("|") for line in lines}) == 1

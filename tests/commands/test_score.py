@@ -215,7 +215,8 @@ from discerna.settings.build import build
 from discerna.settings.score import ScoreSettings
 model, data, output = sys.argv[1:]
 plain = dict(model=model, data=data, output=output, batch_size=32, views="one",
-             device="cpu", overwrite=False, loading=dict(workers=0), networks=dict(modules=["tiny_networks"]))
+             device="cpu", overwrite=False, loading=dict(workers=0, nested=False),
+             networks=dict(modules=["tiny_networks"]))
 assert score.run(build(ScoreSettings, plain)).unreadable == 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -156,12 +156,46 @@ def test_links_do_not_lead_round_in_circles(tmp_path):
     assert data.others == [("cat/up", "not_a_file")]
 
 
+def test_links_that_lead_back_to_the_top(tmp_path):
+    plant(tmp_path, "data/cat/1.png", "data/dog/1.png", "2.png")
+    top = tmp_path / "data"
+    (top / "all").symlink_to(top)
+    (top / "above").symlink_to(tmp_path)
+    (top / "Cat").symlink_to("cat")
+    data = ImageDirectory.open_any(top)
+    assert names(data) == ["above/2.png", "cat/1.png", "dog/1.png"]
+    assert data.others == [("Cat", "link_loop"), ("above/data", "link_loop"), ("all", "link_loop")]
+    (top / "above").unlink()
+    assert names(ImageDirectory.open(top)) == ["cat/1.png", "dog/1.png"]
+    (tmp_path / "same").symlink_to(top)
+    assert names(ImageDirectory.open_any([top, tmp_path / "same"])) == ["data/cat/1.png", "data/dog/1.png"]
+
+
+def test_network_disks_without_inodes(tmp_path, monkeypatch):
+    plant(tmp_path, "cat/1.png", "dog/1.png")
+    stat = os.stat
+
+    def without(*args, **kwargs):
+        found = stat(*args, **kwargs)
+        return os.stat_result((found.st_mode, 0, *tuple(found)[2:10]))
+
+    monkeypatch.setattr(picture_files.os, "stat", without)
+    assert len(ImageDirectory.open(tmp_path)) == 2
+
+
+def test_files_that_differ_only_in_case(tmp_path):
+    plant(tmp_path, "cat/x.png", "cat/X.PNG", "dog/1.png")
+    assert names(ImageDirectory.open(tmp_path)) == ["cat/X.PNG", "cat/x.png", "dog/1.png"]
+
+
 def test_notices(tmp_path, caplog):
     caplog.set_level(logging.INFO, "discerna")
     plant(tmp_path, "cat/1.png", "dog/1.png", "cat/.x.png", *(f"cat/{i}.txt" for i in range(7)), "a\nb.pdf")
     ImageDirectory.open(tmp_path, setting="train_data")
     told = {record.levelname: record.getMessage() for record in caplog.records}
-    assert told["INFO"].startswith("train_data: 2 pictures, 2 labels; 1 hidden")
+    assert told["INFO"].startswith(
+        "train_data: 2 pictures, 2 labels (folders: a folder for each label); 1 hidden"
+    )
     assert told["WARNING"].startswith(
         r"train_data: 8 files not used: a\nb.pdf (unsupported_format), cat/0.txt"
     )
@@ -173,6 +207,16 @@ def test_warning_for_labels_that_differ_only_in_case_or_encoding(tmp_path, caplo
     ImageDirectory.open(plant(tmp_path, *(f"{label}/1.png" for label in (*twins, "dog"))))
     assert "differ only in case or encoding" in caplog.text
     assert "dog" not in caplog.text
+
+
+def test_fingerprint_tells_added_and_removed_files(tmp_path):
+    plant(tmp_path, "a/1.png", "a/2.png", "b/1.png")
+    prints = [ImageDirectory.open(tmp_path).fingerprint()]
+    (tmp_path / "a" / "2.png").unlink()
+    prints.append(ImageDirectory.open(tmp_path).fingerprint())
+    plant(tmp_path, "b/2.png")
+    prints.append(ImageDirectory.open(tmp_path).fingerprint())
+    assert len(set(prints)) == 3
 
 
 def test_fingerprint_follows_names_and_labels_only(tmp_path):
@@ -212,7 +256,7 @@ def test_memory_of_100_000_files(tmp_path):
     finally:
         tracemalloc.stop()
     assert len(data) == 2 * number
-    assert kept < 2 * number * (len("cat/00000.png") + 20)
+    assert kept < 2 * number * (len("cat/00000.png") + 12)
     assert peak < 2 * number * 100
     assert len(pickle.dumps(data)) < 2 * number * 30
 
@@ -314,7 +358,8 @@ def test_no_label_folders(tmp_path):
     text = refusal(NotLabeledDatasetError, tmp_path, setting="train_data")
     assert text.startswith(f"the pictures lie in no label folders: train_data={tmp_path}; ")
     assert "it holds 2 pictures directly, such as a.png" in text
-    assert text.endswith(f"move each into a folder named after its label: {tmp_path}/<label>/a.png")
+    assert f"move each into a folder named after its label: {tmp_path}/<label>/a.png" in text
+    assert text.endswith("; or list them in a .csv file with the columns file and label")
 
 
 def test_one_level_too_deep(tmp_path):
@@ -326,9 +371,35 @@ def test_one_level_too_deep(tmp_path):
 
 
 def test_one_level_too_deep_with_several_choices(tmp_path):
-    plant(tmp_path, "train/rose/1.png", "valid/rose/1.png")
+    plant(tmp_path, "garden/rose/1.png", "field/rose/1.png")
     text = refusal(NotLabeledDatasetError, tmp_path, setting="train_data")
-    assert text.endswith(f"; use train_data={tmp_path}/train or train_data={tmp_path}/valid")
+    assert text.endswith(f"; use train_data={tmp_path}/field or train_data={tmp_path}/garden")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(("train", "valid"), [("train", "val"), ("Training", "validation")])
+def test_the_parent_of_the_parts(tmp_path, train, valid, nested):
+    plant(tmp_path, f"{train}/rose/1.png", f"{valid}/rose/1.png", "test/rose/1.png", "README.md", "docs/")
+    plant(tmp_path, "new/1.png")
+    for setting in ("train_data", "valid_data"):
+        text = refusal(NotLabeledDatasetError, tmp_path, setting=setting, nested=nested)
+        assert text.startswith(
+            f"this directory holds the parts of a data set, not labels: {setting}={tmp_path}; '"
+        )
+        assert text.endswith(f"; pass train_data={tmp_path}/{train} valid_data={tmp_path}/{valid}")
+    text = refusal(NotLabeledDatasetError, tmp_path, nested=nested)
+    assert f"data={tmp_path}/test or data={tmp_path}/{valid}" in text
+    assert len(ImageDirectory.open_any(tmp_path, labels=["rose"], nested=nested)) == 4
+
+
+def test_parts_without_label_folders(tmp_path):
+    text = refusal(NotLabeledDatasetError, plant(tmp_path, "train/1.png", "test/1.png"))
+    assert text.startswith("this directory holds the parts of a data set, not labels")
+
+
+def test_labels_that_are_called_like_parts(tmp_path):
+    plant(tmp_path, "train/1.png", "bus/1.png", "test/1.png")
+    assert ImageDirectory.open(tmp_path).labels == ("bus", "test", "train")
 
 
 def test_several_levels_too_deep(tmp_path):
@@ -345,6 +416,29 @@ def test_folders_with_pictures_in_label_folders(tmp_path):
         f"label folders hold folders with pictures: valid_data={tmp_path}; 'cat/more', 'fox/x/y'; "
     )
     assert "without a picture" not in text
+    assert text.endswith(
+        "; pass loading.nested=true where the label is the top folder, or move the pictures up into it"
+    )
+
+
+def test_nested(tmp_path):
+    plant(tmp_path, "cat/1.png", "cat/a/b/2.png", "cat/a.png", "dog/x/1.png", "loose.png")
+    data = ImageDirectory.open(tmp_path, nested=True)
+    assert names(data) == ["cat/1.png", "cat/a.png", "cat/a/b/2.png", "dog/x/1.png"]
+    assert data.counts() == {"cat": 3, "dog": 1}
+    assert data.others == [("loose.png", "no_label")]
+    assert str(data.layout) == "folders: the label is the top folder"
+
+
+def test_nested_label_folders_without_a_picture(tmp_path):
+    text = refusal(InvalidDatasetError, plant(tmp_path, "cat/a/1.png", "dog/b/1.png", "fox/a/"), nested=True)
+    assert text.startswith(f"label folders without a picture: data={tmp_path}; 'fox'; ")
+
+
+def test_nested_to_be_scored(tmp_path):
+    plant(tmp_path, "cat/a/1.png", "dog/1.png")
+    assert ImageDirectory.open_any(tmp_path, labels=["cat"]).labels == ()
+    assert ImageDirectory.open_any(tmp_path, labels=["cat"], nested=True).counts() == {"cat": 1, "dog": 1}
 
 
 def test_label_folders_without_a_picture(tmp_path):

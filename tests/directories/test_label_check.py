@@ -27,7 +27,7 @@ def test_both_sides_are_named(tmp_path):
     assert text == (
         f"training and validation data have different labels: valid_data={tmp_path}/valid; "
         "validation lacks 2 labels: 'cat', 'frog'; validation adds 2 labels: 'newt, red', 'toad'; "
-        f"give it exactly the label folders of train_data={tmp_path}/train"
+        f"give it exactly the labels of train_data={tmp_path}/train"
     )
 
 
@@ -83,7 +83,7 @@ def test_positions_with_a_label_that_is_not_known(tmp_path):
     assert str(caught.value) == (
         f"the labels do not match those of the model: data={tmp_path}; it adds 2 labels: 'Dog', 'owl'; "
         "'Dog' here looks like 'dog' in the model (upper and lower case); known are 2 labels: 'cat', 'dog'; "
-        "rename or remove these label folders"
+        "rename or remove these labels"
     )
 
 

@@ -310,10 +310,10 @@ def test_a_killed_worker_is_told(tiny, some_broken, monkeypatch):
 
 
 def test_workers(monkeypatch):
-    assert choose_workers(LoadingSettings(workers=3)).value == 3
+    assert choose_workers(LoadingSettings(workers=3, nested=False)).value == 3
     for cores, workers in [(1, 0), (4, 0), (5, 4), (9, 8), (64, 8)]:
         monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
-        assert choose_workers(LoadingSettings(workers="auto")).value == workers
+        assert choose_workers(LoadingSettings(workers="auto", nested=False)).value == workers
 
 
 def test_neither_lightning_nor_hydra_is_loaded(tiny_model, pictures, tmp_path):
@@ -326,7 +326,8 @@ from discerna.commands import evaluate, score
 from discerna.settings.build import build
 from discerna.settings.score import EvaluateSettings, ScoreSettings
 given = dict(model={str(tiny_model.path)!r}, data={str(pictures / "valid")!r}, batch_size=4, device="cpu",
-             views="one", overwrite=False, loading=dict(workers=0), networks=dict(modules=["tiny_networks"]))
+             views="one", overwrite=False, loading=dict(workers=0, nested=False),
+             networks=dict(modules=["tiny_networks"]))
 assert score.run(build(ScoreSettings, given | dict(output={str(tmp_path / "s.csv")!r}))).scored == 11
 assert evaluate.run(build(EvaluateSettings, given | dict(output=None))).evaluation.pictures == 11
 assert discerna.load(given["model"], device="cpu").predict(sorted(Path(given["data"]).rglob("*.png"))[0])

@@ -16,7 +16,7 @@ def opened(path: Path, where: str, loading: LoadingSettings) -> tuple[ImageDirec
     """The directory, or what can be read of it, and what is wrong with how its pictures lie."""
     faults: list[Fault] = []
     try:
-        directory = ImageDirectory.open(path, setting=where, faults=faults)
+        directory = ImageDirectory.open(path, setting=where, nested=loading.nested, faults=faults)
         # A folder that cannot be read stands among the directory's other files already.
         told = [fault for fault in faults if fault.code != "unreadable"]
         return directory, [Finding(fault.code, where, len(fault.folders), fault.folders) for fault in told]
@@ -24,13 +24,13 @@ def opened(path: Path, where: str, loading: LoadingSettings) -> tuple[ImageDirec
         # By itself, a directory may also hold pictures that are to be scored: they have no labels.
         unlabelled = isinstance(error, NotLabeledDatasetError) and where == "data"
         findings = [] if unlabelled else [Finding("layout", where, 1, [str(error)])]
-    return _whatever_is_there(path, where), findings
+    return _whatever_is_there(path, where, loading), findings
 
 
-def _whatever_is_there(path: Path, where: str) -> ImageDirectory | None:
+def _whatever_is_there(path: Path, where: str, loading: LoadingSettings) -> ImageDirectory | None:
     """All pictures, with their folders as labels as far as that goes."""
     try:
         folders = [entry.name for entry in os.scandir(path) if entry.is_dir()] if path.is_dir() else []
-        return ImageDirectory.open_any(path, setting=where, labels=folders)
+        return ImageDirectory.open_any(path, setting=where, labels=folders, nested=loading.nested)
     except (DatasetError, OSError):
         return None

@@ -56,7 +56,7 @@ def refuse_bad(
     )
     raise InvalidDatasetError(
         f"{counted(len(bad), 'picture')} cannot be read{found}",
-        where=f"{where}={shown(str(directory.root))}",
+        where=f"{where}={shown(str(directory.place))}",
         accepted=f"{', '.join(told)}{more}; {allowed}",
         remedy="mend or remove them (discerna check lists all)"
         + (f", or raise {group}max_bad" if skip else f", or use {group}on_bad=skip"),
@@ -69,7 +69,7 @@ def refuse_lost_labels(before: ImageDirectory, after: ImageDirectory, where: str
     if lost:
         raise InvalidDatasetError(
             "no picture of a label can be read",
-            where=f"{where}={shown(str(before.root))}",
+            where=f"{where}={shown(str(before.place))}",
             accepted=", ".join(shown(label) for label in lost),
             remedy="replace the pictures, or remove the label from both directories",
         )

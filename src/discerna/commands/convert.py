@@ -12,8 +12,8 @@ from discerna.conversion.left_out import LeftOut
 from discerna.conversion.making import Made, make
 from discerna.conversion.record import RECORD, is_ours
 from discerna.conversion.sources import archives_in, open_archives, open_directory
-from discerna.conversion.tree import TRAIN, VALID
 from discerna.conversion.working_folder import working_folder
+from discerna.directories.folders import TRAINING, VALIDATION
 from discerna.directories.publishing import refuse_unless_replaceable
 from discerna.directories.write_aside import put
 from discerna.progress import SILENT, Progress
@@ -52,8 +52,8 @@ class ConvertResult:
         return "\n".join([head, align(rows, indent="  "), *self._next(place)])
 
     def _next(self, place: str) -> list[str]:
-        train = [part for part in self.parts if part.casefold() in TRAIN]
-        valid = [part for part in self.parts if part.casefold() in VALID]
+        train = [part for part in self.parts if part.casefold() in TRAINING]
+        valid = [part for part in self.parts if part.casefold() in VALIDATION]
         if len(train) == 1 and len(valid) == 1:
             both = f"train_data={place}/{train[0]} valid_data={place}/{valid[0]}"
             return [f"next  discerna check {both}", f"then  discerna train model=resnet18 {both}"]

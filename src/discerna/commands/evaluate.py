@@ -54,7 +54,7 @@ def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResu
     directory = ModelDirectory.open(settings.model, setting="model")
     device, workers = choose_device(settings.device), choose_workers(settings.loading)
     predictor = Predictor.of(directory, device=device.value, views=settings.views)
-    data = ImageDirectory.open(settings.data, setting="data")
+    data = ImageDirectory.open(settings.data, setting="data", nested=settings.loading.nested)
     LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
 
     def measured(on_batch: Callable[[ScoredBatch], None] | None) -> Evaluation:

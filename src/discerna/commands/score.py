@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.layout import PICTURE
 from discerna.directories.model_dir import ModelDirectory
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
@@ -69,7 +70,8 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
     device, workers = choose_device(settings.device), choose_workers(settings.loading)
     predictor = Predictor.of(directory, device=device.value, views=settings.views)
     labels = predictor.labels
-    data = ImageDirectory.open_any(settings.data, setting="data", labels=labels)
+    nested = settings.loading.nested
+    data = ImageDirectory.open_any(settings.data, setting="data", labels=labels, nested=nested)
     LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
     if output is None and sys.stdout.isatty():
         progress = SILENT  # a bar would stand in the midst of the rows
@@ -91,8 +93,8 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
 
 
 def _names(data: ImageDirectory, given: list[Path]) -> Callable[[int], str]:
-    """The column `file`: relative to the one directory that was given, else the path."""
-    if len(given) == 1 and given[0].is_dir():
+    """The column `file`: as the one directory or list that was given has it, else the path."""
+    if len(given) == 1 and data.layout.name != PICTURE:
         return data.name
     return lambda i: as_typed(Path(data.path(i)))
 

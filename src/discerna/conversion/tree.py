@@ -6,12 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from discerna.directories.folders import PARTS
 from discerna.directories.picture_files import Rest, read_folder
-
-TRAIN = frozenset({"train", "training"})
-VALID = frozenset({"valid", "val", "validation"})
-PARTS = TRAIN | VALID | {"test", "testing"}
-"""Folders that hold a directory each, if all beside them do."""
 
 TABLES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".lst")
 """Beside such a file a folder wraps nothing: the file may tell the labels of what lies in it."""

@@ -7,20 +7,16 @@ import logging
 import os
 import unicodedata
 from array import array
-from collections import Counter
-from collections.abc import Collection, Iterable
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
-from discerna.directories.layout import (
-    Fault,
-    Layout,
-    find_place,
-    no_pictures,
-    not_a_directory,
-    unreadable,
-)
+from discerna.directories.gathered import Gathered
+from discerna.directories.layout import Fault, Layout, find_place, no_pictures, not_a_directory
 from discerna.directories.picture_files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
-from discerna.directories.picture_files import Rest, read_folder, walk
+from discerna.directories.picture_files import Rest
+from discerna.directories.reading import Reading, read_directory, read_file
 from discerna.errors import InvalidDatasetError, combined
 from discerna.wording import counted, listed, shown
 
@@ -32,62 +28,69 @@ logger = logging.getLogger("discerna")
 class ImageDirectory:
     """The pictures of a directory, in an order that is the same everywhere: by label, then by name in bytes.
 
-    Kept in one block of bytes and two arrays, 13 bytes a picture besides its name. Forked workers share
-    them, since reading them touches no reference counts.
+    Kept in one block of bytes and an array, 9 bytes a picture besides its name. Forked workers share them,
+    since reading them touches no reference counts; spawned ones get a copy.
     """
 
     root: Path
-    """The directory, absolute."""
+    """The directory, or the folder of the file that lists the pictures; absolute."""
+    place: Path
+    """What was given: the directory, or the file that lists the pictures; of several places their root."""
+    layout: Layout
+    """How the pictures lie, and by what that was recognised."""
     labels: tuple[str, ...]
-    """The folder names, sorted; empty when the true labels are not known."""
+    """The labels, sorted; empty when the true labels are not known."""
     ignored: int
     """How many hidden and system files and folders were passed over."""
     others: list[tuple[str, str]]
     """Every other file that is not used: its name relative to the root, and the reason."""
 
-    def __init__(self, root: str, gathered: _Gathered, rest: Rest, *, labelled: bool) -> None:
+    def __init__(self, root: str, place: str, gathered: Gathered, rest: Rest, layout: Layout) -> None:
         self.root = Path(root)
+        self.place = Path(place)
+        self.layout = layout
         self.ignored = rest.ignored
         self.others = sorted(rest.others)
         self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
-        self._names = bytes(gathered.names)
+        self._names = gathered.names
         self._starts = gathered.starts
-        self.labels = tuple(sorted({label for label, count in gathered.runs if count})) if labelled else ()
+        runs = [(label, count) for label, count in gathered.runs if count]
+        self.labels = tuple(sorted({label for label, _ in runs if label is not None}))
         position = {label: index for index, label in enumerate(self.labels)}
-        self._label_indices = array("i")
-        for label, count in gathered.runs:
-            self._label_indices.extend(array("i", [position.get(label, -1)]) * count)
+        self._run_labels = array("i", [-1 if label is None else position[label] for label, _ in runs])
+        self._run_ends = array("Q", accumulate(count for _, count in runs))
 
     @classmethod
     def open(
-        cls, path: StrPath, *, setting: str = "data", faults: list[Fault] | None = None
+        cls,
+        path: StrPath,
+        *,
+        setting: str = "data",
+        nested: bool = False,
+        faults: list[Fault] | None = None,
     ) -> ImageDirectory:
-        """The labelled pictures of `path`, which lie as `path/<label>/<picture>`; nothing else will do.
+        """The labelled pictures of `path`: in label folders, or in a list that gives each a label.
 
-        `setting` is what the user typed the path for; messages name it. Faults that leave labelled pictures are put
-        into `faults` where it is given, instead of being raised.
+        With `nested` label folders may hold folders. `setting` is what the user typed the path for; messages name it.
+        Faults of folders that leave labelled pictures are put into `faults` where it is given, instead of being raised.
         """
         given = os.fspath(path)
         place, is_directory = find_place(given, setting)
-        if not is_directory:
-            raise not_a_directory(given, setting)
-        root = os.fsencode(place)
-        rest, gathered = Rest(), _Gathered()
-        loose, folders = _read_top(root, b"", rest, given, setting)
-        for name in loose:
-            rest.note(name, "no_label")
-        layout = Layout(given, setting, rest, loose=[os.fsdecode(name) for name in loose])
-        for folder in folders:
-            found = walk(root, folder, rest)
-            direct = [name for name in found if name.count(b"/") == 1]
-            gathered.add(os.fsdecode(folder), direct)
-            layout.add(os.fsdecode(folder), len(direct), found if len(found) > len(direct) else [])
-        found_faults = layout.faults()
-        if faults is not None:
-            faults += found_faults
-        elif found_faults:
-            raise combined([fault.error for fault in found_faults])
-        directory = cls(place, gathered, rest, labelled=True)
+        root = place if is_directory else str(Path(place).parent)
+        rest = Rest()
+        if is_directory:
+            found_faults: list[Fault] = []
+            reading = read_directory(place, root, rest, given, setting, nested=nested, faults=found_faults)
+            if faults is not None:
+                faults += found_faults
+            elif found_faults:
+                raise combined([fault.error for fault in found_faults])
+        else:
+            found = read_file(place, root, rest, given, setting, alone=True, must_label=True)
+            if found is None:
+                raise not_a_directory(given, setting)
+            reading = found
+        directory = cls(root, place, reading.gathered, rest, reading.layout)
         directory._tell(setting)
         for twins in similar_labels(directory.labels):
             logger.warning("%s: labels that differ only in case or encoding: %s", setting, twins)
@@ -95,89 +98,106 @@ class ImageDirectory:
 
     @classmethod
     def open_any(
-        cls, paths: StrPath | Iterable[StrPath], *, setting: str = "data", labels: Collection[str] = ()
+        cls,
+        paths: StrPath | Iterable[StrPath],
+        *,
+        setting: str = "data",
+        labels: Collection[str] = (),
+        nested: bool = False,
     ) -> ImageDirectory:
-        """All pictures of a file, of a directory however deep, or of a list of those.
+        """All pictures of a file, of a list of pictures, of a directory however deep, or of several of those.
 
-        True labels are known if, and only if, every picture lies exactly as `<directory>/<folder>/<picture>`
-        in a directory that was given, and at least one of these folders is named in `labels` (the model's).
-        Otherwise no picture has a label: a folder `2024-05` is a folder, not a label.
+        True labels are known for pictures that a list gives one. For the others they are known if, and only if,
+        every one lies exactly as `<directory>/<folder>/<picture>` in a directory that was given (`nested`: or
+        deeper), and at least one of these folders is named in `labels` (the model's). Otherwise these pictures
+        have no label: a folder `2024-05` is a folder, not a label.
 
-        Directories follow one another as given, each in the order of `open`. What is given twice, or lies
-        inside another directory given, is used once.
+        Places follow one another as given, each in the order of `open`. What is given twice, or lies inside
+        another directory given, is used once.
         """
         given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
         if not given:
             raise InvalidDatasetError(
                 "no pictures are given",
                 where=f"{setting}=[]",
-                accepted="it takes picture files and directories",
+                accepted="it takes picture files, lists of pictures, and directories",
             )
         places = {place: (is_dir, path) for path in given for place, is_dir in [find_place(path, setting)]}
         directories = {place for place, (is_dir, _) in places.items() if is_dir}
         root = os.path.commonpath([p if p in directories else str(Path(p).parent) for p in places])
-        rest, gathered, labelled = Rest(), _Gathered(), True
+        rest = Rest()
+        readings: list[Reading] = []
         for place, (is_dir, path) in places.items():
             if not directories.isdisjoint(map(str, Path(place).parents)):
                 continue
-            name = b"" if place == root else os.fsencode(os.path.relpath(place, root))
+            found: Reading | None
             if is_dir:
-                top = _read_top(os.fsencode(root), name, rest, path, setting)
-                labelled &= _gather_all(os.fsencode(root), *top, gathered, rest)
-            elif Path(place).suffix.lower() in PICTURE_EXTENSIONS:
-                labelled = False
-                gathered.add("", [name])
+                found = read_directory(place, root, rest, path, setting, nested=nested)
             else:
-                rest.note(name, "unsupported_format")
-        if not gathered.runs or not gathered.names:
+                alone = len(places) == 1
+                found = read_file(place, root, rest, path, setting, alone=alone, must_label=False)
+            if found is not None:
+                readings.append(found)
+            else:
+                rest.note(os.fsencode(os.path.relpath(place, root)), "unsupported_format")
+        gathered, layout = _joined(readings, labels)
+        if not len(gathered):
             raise no_pictures(", ".join(given[:5]) + (", …" if len(given) > 5 else ""), setting, rest)
-        labelled = labelled and any(label in labels for label, count in gathered.runs if count)
-        directory = cls(root, gathered, rest, labelled=labelled)
+        directory = cls(root, places.popitem()[0] if len(places) == 1 else root, gathered, rest, layout)
         directory._tell(setting)
         return directory
 
     def __len__(self) -> int:
-        return len(self._label_indices)
+        return len(self._starts) - 1
 
     def without(self, positions: Collection[int]) -> ImageDirectory:
         """The same directory but for the pictures at `positions`; labels that lose their last picture are gone."""
-        gathered, left_out = _Gathered(), set(positions)
-        runs: dict[int, list[bytes]] = {}
-        for i in range(len(self)):
-            if i not in left_out:
-                runs.setdefault(self._label_indices[i], []).append(self._name(i))
-        for index, names in runs.items():
-            gathered.add("" if index < 0 else self.labels[index], names)
+        gathered, left_out, begin = Gathered(), set(positions), 0
+        for index, end in zip(self._run_labels, self._run_ends, strict=True):
+            names = [self._name(i) for i in range(begin, end) if i not in left_out]
+            gathered.add(None if index < 0 else self.labels[index], names)
+            begin = end
         rest = Rest(ignored=self.ignored, others=self.others)
-        return ImageDirectory(str(self.root), gathered, rest, labelled=bool(self.labels))
+        return ImageDirectory(str(self.root), str(self.place), gathered, rest, self.layout)
 
     def path(self, i: int) -> str:
         """Where picture `i` lies, absolute."""
-        return os.fsdecode(self._prefix + self._name(i))
+        name = self._name(i)
+        return os.fsdecode(name if name.startswith(b"/") else self._prefix + name)
 
     def name(self, i: int) -> str:
-        """Picture `i` relative to the root, as `cat/1.jpg`; bytes that are no UTF-8 as surrogates."""
+        """Picture `i` relative to the root, as `cat/1.jpg`; bytes that are no UTF-8 as surrogates.
+
+        One that is listed and lies outside of the root is `../1.jpg` or absolute.
+        """
         return os.fsdecode(self._name(i))
 
     def label(self, i: int) -> str | None:
         """The label of picture `i`; None when it is not known."""
-        index = self._label_indices[i]
+        index = self.label_index(i)
         return None if index < 0 else self.labels[index]
 
     def label_index(self, i: int) -> int:
         """The position of picture `i`'s label in `labels`; -1 when it is not known."""
-        return self._label_indices[i]
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return self._run_labels[bisect_right(self._run_ends, i)]
 
     def counts(self) -> dict[str, int]:
         """How many pictures each label has."""
-        number = Counter(self._label_indices)
+        number = dict.fromkeys(range(-1, len(self.labels)), 0)
+        for index, begin, end in zip(self._run_labels, [0, *self._run_ends], self._run_ends, strict=False):
+            number[index] += end - begin
         return {label: number[index] for index, label in enumerate(self.labels)}
 
     def fingerprint(self) -> str:
-        """SHA-256 over the labels and the names in their order; not over what the files hold."""
+        """SHA-256 over the labels, how many pictures each has, and the names in their order.
+
+        Not over what the files hold, nor over their times, so that a copy elsewhere has the same.
+        """
         digest = hashlib.sha256()
-        for label in self.labels:
-            digest.update(os.fsencode(label) + b"\0")
+        for label, count in self.counts().items():
+            digest.update(os.fsencode(label) + b"\0%d\0" % count)
         digest.update(b"\0")
         digest.update(self._names)  # each name ends with a zero byte, which no name can hold
         return digest.hexdigest()
@@ -185,14 +205,15 @@ class ImageDirectory:
     def _name(self, i: int) -> bytes:
         if i < 0:
             raise IndexError(i)
-        return self._names[self._starts[i] : self._starts[i + 1] - 1]
+        return bytes(self._names[self._starts[i] : self._starts[i + 1] - 1])
 
     def _tell(self, setting: str) -> None:
         logger.info(
-            "%s: %s, %s%s",
+            "%s: %s, %s (%s)%s",
             setting,
             counted(len(self), "picture"),
             counted(len(self.labels), "label") if self.labels else "labels unknown",
+            self.layout,
             f"; {counted(self.ignored, 'hidden or system file')} ignored" if self.ignored else "",
         )
         if self.others:
@@ -201,43 +222,28 @@ class ImageDirectory:
             logger.warning("%s: %s not used: %s%s", setting, counted(len(self.others), "file"), named, more)
 
 
-class _Gathered:
-    """Names as they are found, already in the form in which they are kept."""
-
-    def __init__(self) -> None:
-        self.names = bytearray()
-        self.starts = array("Q", [0])
-        self.runs: list[tuple[str, int]] = []
-
-    def add(self, label: str, names: list[bytes]) -> None:
-        for name in names:
-            self.names += name + b"\0"
-            self.starts.append(len(self.names))
-        self.runs.append((label, len(names)))
-
-
-def _read_top(
-    root: bytes, top: bytes, rest: Rest, given: str, setting: str
-) -> tuple[list[bytes], list[bytes]]:
-    """The pictures and the folders directly in a directory that was given; folders may be links here."""
-    try:
-        loose, folders = read_folder(root, top, rest, links=True)
-    except OSError as error:
-        raise unreadable(given, setting, error) from None
-    return sorted(loose), sorted(folders, key=os.fsdecode)
-
-
-def _gather_all(
-    root: bytes, loose: list[bytes], folders: list[bytes], gathered: _Gathered, rest: Rest
-) -> bool:
-    """Add the loose pictures and all in the folders; whether they lie exactly in label folders."""
-    gathered.add("", loose)
-    exact = not loose
-    for folder in folders:
-        found = walk(root, folder, rest)
-        gathered.add(os.fsdecode(folder.rpartition(b"/")[2]), found)
-        exact = exact and all(name.count(b"/") == folder.count(b"/") + 1 for name in found)
-    return exact
+def _joined(readings: Sequence[Reading], labels: Collection[str]) -> tuple[Gathered, Layout]:
+    """All pictures of several places; the names of folders are taken for labels, or forgotten, in all alike."""
+    guessed = [reading for reading in readings if not reading.certain]
+    folders = {label for reading in guessed for label, count in reading.gathered.runs if count}
+    exact = all(reading.exact for reading in guessed)
+    known = exact and any(label in labels for label in folders)
+    gathered = Gathered()
+    for reading in readings:
+        if not reading.certain and not known:
+            reading.gathered.forget_labels()
+        gathered.absorb(reading.gathered)
+    if len(readings) != 1:
+        return gathered, Layout("several places", f"{len(readings)} of them")
+    layout = readings[0].layout
+    if guessed and not known and layout.name == "folders":
+        reason = (
+            "no folder is named like a label of the model"
+            if exact
+            else "not each picture lies in a label folder"
+        )
+        return gathered, Layout("unlabelled", reason)
+    return gathered, layout
 
 
 def similar_labels(labels: Iterable[str]) -> list[str]:

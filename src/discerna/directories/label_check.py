@@ -28,9 +28,9 @@ def check_labels(train: ImageDirectory, valid: ImageDirectory) -> None:
     twins = _twins(added, lacking or train.labels, "in validation", "in training")
     raise InvalidDatasetError(
         "training and validation data have different labels",
-        where=f"valid_data={shown(str(valid.root))}",
+        where=f"valid_data={shown(str(valid.place))}",
         accepted="; ".join([*told, *twins]),
-        remedy=f"give it exactly the label folders of train_data={shown(str(train.root))}",
+        remedy=f"give it exactly the labels of train_data={shown(str(train.place))}",
     )
 
 
@@ -48,11 +48,11 @@ def label_positions(
         known = f"known are {_told(labels)}"
         raise InvalidDatasetError(
             "the labels do not match those of the model",
-            where=f"{setting}={shown(str(data.root))}",
+            where=f"{setting}={shown(str(data.place))}",
             accepted="; ".join([*told, *_twins(added, labels, "here", "in the model"), known]),
-            remedy="rename or remove these label folders"
+            remedy="rename or remove these labels"
             if added
-            else "add the label folders that are lacking",
+            else "add pictures of the labels that are lacking",
         )
     position = {label: index for index, label in enumerate(labels)}
     return [position[label] for label in data.labels]

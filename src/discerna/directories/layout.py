@@ -1,4 +1,4 @@
-"""What can be wrong with the place or the layout of an image directory, each fault with its remedy."""
+"""How the pictures of a place lie, and what can be wrong with the place itself, each fault with its remedy."""
 
 from __future__ import annotations
 
@@ -8,16 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from discerna.directories.picture_files import PICTURE_EXTENSIONS, Rest
-from discerna.errors import InvalidDatasetError, NotLabeledDatasetError
+from discerna.errors import InvalidDatasetError
 from discerna.settings.build import nearest
-from discerna.wording import counted, listed, shown
+from discerna.wording import counted, shown
 
-_FORMATS = f"pictures end with {' '.join(sorted(PICTURE_EXTENSIONS))}"
+FORMATS = f"pictures end with {' '.join(sorted(PICTURE_EXTENSIONS))}"
+
+PICTURE = "picture"
+"""The name of the layout of a single file."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How pictures lie, as it was recognised."""
+
+    name: str
+    """`folders`, `manifest`, `COCO`, `old ImageDirectory`, `unlabelled`, `picture` or `several places`"""
+    reason: str
+    """By what it was recognised."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
 
 
 def find_place(given: str, setting: str) -> tuple[str, bool]:
     """The absolute path, and whether it is a directory; refuses what is missing, and model directories."""
-    where = _where(given, setting)
+    where = as_given(given, setting)
     path = Path(given)
     try:
         path.stat()
@@ -41,8 +57,8 @@ def not_a_directory(given: str, setting: str) -> InvalidDatasetError:
     """The error for a file where labelled pictures are expected."""
     return InvalidDatasetError(
         "this is a file, not a directory",
-        where=_where(given, setting),
-        accepted="a directory with a folder for each label",
+        where=as_given(given, setting),
+        accepted="a directory with a folder for each label, or a list of pictures: .csv .tsv .jsonl .json",
         remedy="discerna convert makes a directory of an archive",
     )
 
@@ -51,7 +67,7 @@ def unreadable(given: str, setting: str, error: OSError) -> InvalidDatasetError:
     """The error for a directory that the machine does not let us read."""
     return InvalidDatasetError(
         "it cannot be read",
-        where=_where(given, setting),
+        where=as_given(given, setting),
         accepted=error.strerror or str(error),
         remedy="check the permissions of it and of the directories above it",
     )
@@ -59,17 +75,17 @@ def unreadable(given: str, setting: str, error: OSError) -> InvalidDatasetError:
 
 def no_pictures(given: str, setting: str, rest: Rest) -> InvalidDatasetError:
     """The error for a place without a picture; says what lies there instead."""
-    where = _where(given, setting)
+    where = as_given(given, setting)
     if not rest.others:
         hidden = f"only {counted(rest.ignored, 'hidden or system file')}" if rest.ignored else ""
-        return InvalidDatasetError("there are no files in it", where=where, accepted=hidden, remedy=_FORMATS)
+        return InvalidDatasetError("there are no files in it", where=where, accepted=hidden, remedy=FORMATS)
     kinds = Counter(
         PurePosixPath(name).suffix or "no extension" if reason == "unsupported_format" else reason
         for name, reason in rest.others
     )
     found = ", ".join(f"{shown(kind)} ({count})" for kind, count in kinds.most_common(5))
     return InvalidDatasetError(
-        "there are no pictures in it", where=where, accepted=f"it holds {found}", remedy=_FORMATS
+        "there are no pictures in it", where=where, accepted=f"it holds {found}", remedy=FORMATS
     )
 
 
@@ -82,81 +98,8 @@ class Fault:
     error: InvalidDatasetError
 
 
-class Layout:
-    """How pictures lie in a directory that should hold them as `<label>/<picture>`."""
-
-    def __init__(self, given: str, setting: str, rest: Rest, *, loose: list[str]) -> None:
-        self.given = given
-        self.setting = setting
-        self.rest = rest
-        self.loose = loose
-        self.direct: dict[str, int] = {}
-        self.deep: set[str] = set()
-
-    def add(self, folder: str, direct: int, found: list[bytes]) -> None:
-        """A folder with `direct` pictures; `found`, where some lie deeper, are the names of all in it."""
-        self.direct[folder] = direct
-        self.deep.update(os.fsdecode(name.rpartition(b"/")[0]) for name in found)
-        self.deep.discard(folder)
-
-    def faults(self) -> list[Fault]:
-        """What is wrong, unless all pictures lie in two or more label folders, each of which holds one.
-
-        Raises where there are no labelled pictures at all.
-        """
-        if not any(self.direct.values()):
-            if self.deep:
-                raise self._too_deep()
-            raise self._loose() if self.loose else no_pictures(self.given, self.setting, self.rest)
-        faults = []
-        if self.deep:
-            problem = "label folders hold folders with pictures"
-            remedy = "a label is one folder; move the pictures up into it, or the folders elsewhere"
-            faults.append(self._fault("nested", problem, sorted(self.deep), remedy))
-        holders = {folder.partition("/")[0] for folder in self.deep}
-        bare = [folder for folder, count in self.direct.items() if not count and folder not in holders]
-        closed = {name for name, reason in self.rest.others if reason == "unreadable"}
-        if hidden := [folder for folder in bare if folder in closed]:
-            problem = "label folders cannot be read"
-            faults.append(self._fault("unreadable", problem, hidden, "check their permissions"))
-        if empty := [folder for folder in bare if folder not in closed]:
-            remedy = f"put pictures into them or remove them; {_FORMATS}"
-            faults.append(self._fault("empty_label", "label folders without a picture", empty, remedy))
-        if len(self.direct) == 1:
-            remedy = (
-                f"at least two labels are needed; {self.setting} is the directory that holds their folders"
-            )
-            faults.append(self._fault("one_label", "there is only one label", list(self.direct), remedy))
-        return faults
-
-    def _fault(self, code: str, problem: str, folders: list[str], remedy: str) -> Fault:
-        where = _where(self.given, self.setting)
-        error = InvalidDatasetError(problem, where=where, accepted=listed(folders), remedy=remedy)
-        return Fault(code, folders, error)
-
-    def _loose(self) -> NotLabeledDatasetError:
-        first = shown(self.loose[0])
-        return NotLabeledDatasetError(
-            "the pictures lie in no label folders",
-            where=_where(self.given, self.setting),
-            accepted=f"it holds {counted(len(self.loose), 'picture')} directly, such as {first}",
-            remedy=f"move each into a folder named after its label: {shown(self.given)}/<label>/{first}",
-        )
-
-    def _too_deep(self) -> NotLabeledDatasetError:
-        """Where `flowers/rose` holds pictures, `flowers` is what to pass."""
-        holders = sorted({folder.rpartition("/")[0] for folder in self.deep})
-        choices = [f"{self.setting}={shown(str(Path(self.given, holder)))}" for holder in holders[:5]]
-        deeper = "too deep" if any("/" in holder for holder in holders) else "one level too deep"
-        return NotLabeledDatasetError(
-            f"the label folders lie {deeper}",
-            where=_where(self.given, self.setting),
-            accepted=f"pictures lie in {listed(sorted(self.deep), 5)}",
-            remedy=f"use {' or '.join(choices)}",
-        )
-
-
-def _where(given: str, setting: str) -> str:
+def as_given(given: str, setting: str) -> str:
+    """The path with its setting, as messages name it."""
     return f"{setting}={shown(given)}"
 
 

@@ -77,14 +77,14 @@ def refuse_existing_output(output: Path, overwrite: bool) -> None:
 
 
 def refuse_inside(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output that lies in a directory which is only read."""
+    """Refuse an output that lies in a directory which is only read, or that is itself an input."""
     place = output.parent.resolve() / output.name  # itself it may not exist yet
-    for folder in inputs:
-        if folder.is_dir() and place.is_relative_to(folder.resolve()):
+    for given in inputs:
+        if given.exists() and place.is_relative_to(given.resolve()):
             raise OutputError(
-                "the output lies in an input directory",
+                "the output lies in an input directory" if given.is_dir() else "the output is an input",
                 where=f"output={shown(str(output))}",
-                accepted=f"{shown(str(folder))} is only read",
+                accepted=f"{shown(str(given))} is only read",
                 remedy="choose an output elsewhere",
             )
 

@@ -56,7 +56,7 @@ def evaluate(
     if not tally.pictures:
         raise InvalidDatasetError(
             "no picture can be read",
-            where=f"{setting}={shown(str(data.root))}",
+            where=f"{setting}={shown(str(data.place))}",
             accepted=f"all {len(data)} are damaged, such as {_told(skipped[:1])}",
             remedy="give it pictures that open",
         )

@@ -13,6 +13,7 @@ class LoadingSettings:
     """The group `loading`."""
 
     workers: Literal["auto"] | Annotated[int, AtLeast(0)]
+    nested: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,9 +148,10 @@ def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
 
 def _check_inputs(jobs: Sequence[TrainSettings]) -> None:
     """What is wrong with data or a model for every job is told before the first one starts."""
-    for train_data, valid_data in dict.fromkeys((job.train_data, job.valid_data) for job in jobs):
-        train = ImageDirectory.open(train_data, setting="train_data")
-        check_labels(train, ImageDirectory.open(valid_data, setting="valid_data"))
+    data = ((job.train_data, job.valid_data, job.loading.nested) for job in jobs)
+    for train_data, valid_data, nested in dict.fromkeys(data):
+        train = ImageDirectory.open(train_data, setting="train_data", nested=nested)
+        check_labels(train, ImageDirectory.open(valid_data, setting="valid_data", nested=nested))
     for model in dict.fromkeys(job.model for job in jobs if job.model_is_directory):
         ModelDirectory.open(model)
 

@@ -37,8 +37,9 @@ class PictureData(LightningDataModule):
     @classmethod
     def open(cls, settings: TrainSettings, folder: RunFolder, progress: Progress) -> PictureData:
         """Both directories of the settings, their labels checked, bad pictures left out."""
-        train = ImageDirectory.open(settings.train_data, setting="train_data")
-        valid = ImageDirectory.open(settings.valid_data, setting="valid_data")
+        nested = settings.loading.nested
+        train = ImageDirectory.open(settings.train_data, setting="train_data", nested=nested)
+        valid = ImageDirectory.open(settings.valid_data, setting="valid_data", nested=nested)
         check_labels(train, valid)
         bad = BadPictures(settings, folder)
         return cls(*bad.leave_out(train, valid, progress), bad)

@@ -1,0 +1,48 @@
+"""The `ImageDirectory` of the Azure ML designer: `_meta.yaml`, and a list with a JSON line for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from discerna.directories.designer_meta import META, meta_fields
+from discerna.directories.layout import Layout
+from discerna.directories.list_text import json_lines, text_of
+from discerna.directories.listing import Listing
+
+
+def read_old_image_dir(folder: str, where: str) -> Listing | None:
+    """The list of such a directory; None where the folder is none."""
+    try:
+        meta = meta_fields(Path(folder))
+    except OSError:  # not ours to read, so no list
+        return None
+    if meta.get("type") != "ImageDirectory":
+        return None
+    file = meta.get("image_list") or "images.lst"
+    place = f"{where}/{file}"
+    faults: list[str] = []
+    labelled = any(label is not None for _, label in _rows(str(Path(folder, file)), place, []))
+    return Listing(
+        Layout(
+            "old ImageDirectory", f"{META} has type: ImageDirectory" + ("" if labelled else ", no category")
+        ),
+        str(Path(folder, file)),
+        place,
+        _rows(str(Path(folder, file)), place, faults),
+        labelled=labelled,
+        faults=faults,
+        own=(META, file, meta.get("schema", "_schema.json"), meta.get("samples", "_samples.json")),
+    )
+
+
+def _rows(path: str, where: str, faults: list[str]) -> Iterator[tuple[str, str | None]]:
+    for number, line in json_lines(path, where, faults):
+        info = line.get("image_info")
+        file = text_of(info.get("file_name")) if isinstance(info, dict) else None
+        if file is None:
+            faults.append(f"line {number} names no file")
+        elif isinstance(line.get("category"), list | dict):
+            faults.append(f"line {number} has no single category")
+        else:
+            yield file, text_of(line.get("category"))
