@@ -106,8 +106,18 @@ class UnreadablePictureError(InvalidDatasetError):
 
     @property
     def reason(self) -> str:
-        """The short code: empty, not_an_image, truncated, unsupported_mode, too_large, unreadable."""
+        """The short code, such as `empty`; `images.decode` and docs/data-layout.md name them all."""
         return self.problem
+
+    @property
+    def detail(self) -> str:
+        """What the reason means for this file, and what to do about it."""
+        return "; ".join(part for part in (self.accepted, self.remedy) if part)
+
+    @property
+    def cause(self) -> str:
+        """All but the file's name: `truncated: image file is truncated`."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class OutputError(DiscernaError):

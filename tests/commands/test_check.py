@@ -51,8 +51,17 @@ def test_what_the_planted_set_does_not_hold(own, monkeypatch):
     assert found(own) == {("huge", "train_data"): 48, ("huge", "valid_data"): 16}
     everything = {code for code, _ in planted_faults.plant(own)} | {"huge", "nested", "one_label", "layout"}
     # What only a list of files, a locked folder or a missing package gives: see the tests of layouts and of decoding.
-    elsewhere = {"missing", "remote", "link_loop", "unreadable", "unsupported_format"}
+    elsewhere = {"missing", "remote", "link_loop", "unreadable", "missing_extra"}
     assert everything | elsewhere == set(KINDS)
+
+
+def test_heic_with_and_without_the_extra(own, monkeypatch):
+    shutil.copy(
+        Path(__file__).parents[1] / "images" / "heif" / "rgb.heic", own / "train" / "cat" / "new.heic"
+    )
+    assert not {code for code, _ in found(own)} & {"missing_extra", "wrong_extension", "animated"}
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    assert found(own)["missing_extra", "train_data"] == 1
 
 
 def nest(root: Path) -> None:

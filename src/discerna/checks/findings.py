@@ -55,9 +55,12 @@ KINDS = {
         Kind("empty", "error", "files without a byte", "copy them again or remove them"),
         Kind("not_an_image", "error", "named like a picture, but none", "remove them"),
         Kind("truncated", "error", "cut short or damaged", "copy them again or remove them"),
-        Kind("unsupported_mode", "error", "pixels of no known range", "save them with 8 or 16 bits"),
+        Kind("unsupported_mode", "error", "pixels of a kind that is not read", "save them with 8 bits"),
         Kind(
-            "unsupported_format", "error", "of a format that cannot be read here", "save them as JPEG or PNG"
+            "missing_extra",
+            "error",
+            "HEIC, which is not installed here",
+            "pip install 'discerna[heif]', or save them as JPEG",
         ),
         Kind("too_large", "error", "too large to be decoded", "make them smaller"),
         Kind("unreadable", "error", "not readable", "check their permissions and the disk"),
@@ -149,7 +152,7 @@ OF_FILES = frozenset(
         "not_an_image",
         "truncated",
         "unsupported_mode",
-        "unsupported_format",
+        "missing_extra",
         "too_large",
         "unreadable",
     }

@@ -23,7 +23,13 @@ CORE = (
     "pillow",
     "safetensors",
 )
-EXTRAS = {"demo": "scikit-learn", "table": "pyarrow", "tensorboard": "tensorboard", "timm": "timm"}
+EXTRAS = {
+    "demo": "scikit-learn",
+    "heif": "pi-heif",
+    "table": "pyarrow",
+    "tensorboard": "tensorboard",
+    "timm": "timm",
+}
 
 
 @dataclass(frozen=True)

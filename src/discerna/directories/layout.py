@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -36,13 +37,20 @@ def find_place(given: str, setting: str) -> tuple[str, bool]:
     where = as_given(given, setting)
     path = Path(given)
     try:
-        path.stat()
-        is_directory = path.is_dir()
+        mode = path.stat().st_mode
+        is_directory = stat.S_ISDIR(mode)
         is_model = is_directory and (path / "manifest.json").exists() and (path / "model.json").exists()
     except (FileNotFoundError, NotADirectoryError):
         raise _missing(path, where) from None
     except OSError as error:
         raise unreadable(given, setting, error) from None
+    if not is_directory and not stat.S_ISREG(mode):
+        raise InvalidDatasetError(
+            "this is a pipe or a device",
+            where=where,
+            accepted="a directory of pictures, or a picture",
+            remedy="write what it gives into a file and pass that",
+        )
     if is_model:
         raise InvalidDatasetError(
             "this is a model directory, not an image directory",

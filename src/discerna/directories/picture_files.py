@@ -13,9 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PICTURE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"}
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".avif",
+        ".heic",
+        ".heif",
+    ]
 )
-"""What the name of a picture ends with, in lower case; `IMG.JPG` counts too."""
+"""What the name of a picture ends with, in lower case; `IMG.JPG` counts too.
+
+The same on every machine: a HEIC counts without the extra `heif` too, and is then told to be unreadable.
+"""
 
 SYSTEM_NAMES = frozenset({b"__macosx", b"thumbs.db", b"desktop.ini", b"ehthumbs.db"})
 """What operating systems leave behind, in lower case; names that start with a dot are left out anyway."""

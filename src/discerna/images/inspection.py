@@ -18,7 +18,6 @@ from discerna.wording import shown
 
 EXTENSIONS = {
     "JPEG": {".jpg", ".jpeg"},
-    "MPO": {".jpg", ".jpeg"},
     "PNG": {".png"},
     "WEBP": {".webp"},
     "BMP": {".bmp"},

@@ -14,7 +14,6 @@ from discerna.errors import InvalidDatasetError
 from discerna.progress import SILENT, Progress
 from discerna.results.figures import Evaluation
 from discerna.results.predictor import Predictor, ScoredBatch
-from discerna.results.scores import reason
 from discerna.results.tally import Tally
 from discerna.wording import counted, listed, shown
 
@@ -50,7 +49,7 @@ def evaluate(
         for batch in batches:
             truth = np.array([positions[data.label_index(i)] for i in batch.indices], np.int64)
             tally.add(batch.probabilities, truth)
-            skipped += [(data.name(i), reason(error)) for i, error in batch.errors]
+            skipped += [(data.name(i), error.cause) for i, error in batch.errors]
             if on_batch is not None:
                 on_batch(batch)
     if not tally.pictures:

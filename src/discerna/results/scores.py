@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.write_aside import write_failures
-from discerna.errors import MissingExtraError, SettingsError, UnreadablePictureError
+from discerna.errors import MissingExtraError, SettingsError
 from discerna.results.destination import whole_file
 from discerna.results.predictor import ScoredBatch
 from discerna.wording import shown
@@ -61,7 +61,7 @@ class ScoresTable:
             i: self._row(i, self._labels[label], scores, None)
             for i, label, scores in zip(batch.indices, best, batch.probabilities, strict=True)
         }
-        rows |= {i: self._row(i, None, None, reason(error)) for i, error in batch.errors}
+        rows |= {i: self._row(i, None, None, error.cause) for i, error in batch.errors}
         with write_failures(self._where):
             self._sink.put([rows[i] for i in sorted(rows)])
 
@@ -117,11 +117,6 @@ def format_of(output: Path) -> Literal["csv", "parquet"]:
         accepted="its name ends with .csv or .parquet",
         remedy=f"use output={shown(output.name)}.csv",
     )
-
-
-def reason(error: UnreadablePictureError) -> str:
-    """Why a picture cannot be read: `truncated: 812 bytes are missing`."""
-    return f"{error.reason}: {error.accepted}" if error.accepted else error.reason
 
 
 def unicode_text(text: str) -> str:

@@ -170,4 +170,4 @@ def _report(directory: ImageDirectory, bad: Bad) -> dict[str, Any]:
 
 
 def _told(directory: ImageDirectory, i: int, error: UnreadablePictureError, when: str) -> dict[str, str]:
-    return {"file": directory.name(i), "reason": error.reason, "detail": error.accepted, "when": when}
+    return {"file": directory.name(i), "reason": error.reason, "detail": error.detail, "when": when}
