@@ -1,10 +1,14 @@
 """The two rules of early stopping on curves that tell them apart."""
 
+import csv
+
 import pytest
 import torch
 
+import discerna
 from discerna.composition import compose
 from discerna.training.stopping import build_stopping
+from picture_sets import write_pictures
 
 SAW = [1.0, 0.8, 0.9, 0.85, 0.9, 0.85, 0.9, 0.85]
 RISING = [1.0, 0.8, 0.9, 1.0, 1.1, 1.2]
@@ -14,7 +18,14 @@ RECOVERING = [1.0, 0.5, 0.9, 0.8, 0.7, 0.6]
 def stops_after(curve, rule, patience=3):
     settings = compose(
         "train",
-        ["model=tiny", "train_data=a", "valid_data=b", f"early_stopping.rule={rule}", f"patience={patience}"],
+        [
+            "model=tiny",
+            "train_data=a",
+            "valid_data=b",
+            f"early_stopping.rule={rule}",
+            f"patience={patience}",
+            "early_stopping.cooldown=0",
+        ],
     )
     stopping = build_stopping(settings)
     for number, value in enumerate(curve, start=1):
@@ -41,3 +52,52 @@ def test_rules(curve, rule, expected):
 def test_none():
     settings = compose("train", ["model=tiny", "train_data=a", "valid_data=b", "early_stopping=none"])
     assert build_stopping(settings) is None
+
+
+@pytest.fixture
+def hopeless(tmp_path, monkeypatch):
+    """A training in which validation, its labels exchanged, gets worse with each epoch."""
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "train", {"blue": 12, "red": 12}, seed=1)
+    write_pictures(tmp_path / "other", {"blue": 6, "red": 6}, seed=2)
+    (tmp_path / "valid").mkdir()
+    (tmp_path / "other/red").rename(tmp_path / "valid/blue")
+    (tmp_path / "other/blue").rename(tmp_path / "valid/red")
+
+    def run(**settings):
+        given = {"model": "plain", "train_data": "train", "valid_data": "valid", "output": tmp_path / "model"}
+        given |= {"epochs": 20, "patience": 2, "learning_rate": 0.02, "batch_size": 8, **settings}
+        result = discerna.train(**given, trainer={"precision": "32-true"})
+        with (result.run / "metrics.csv").open(newline="") as file:
+            return result, [float(row["learning_rate"]) for row in csv.DictReader(file)]
+
+    return run
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", "constant", "one_cycle", "polynomial"])
+def test_the_rate_is_brought_down_before_the_end(hopeless, scheduler):
+    result, rates = hopeless(scheduler=scheduler)
+    assert result.epochs_trained == 5  # the first is the best, two are not better, two cool down
+    assert rates[2] > rates[3] > rates[4] > 0
+    assert rates[4] <= rates[2] / 5
+    assert result.stopped.endswith(
+        "was not better than the best epoch for 2 epochs, and the rate was brought down in 2 epochs"
+    )
+
+
+def test_without_a_cooldown_it_stops_at_once(hopeless):
+    result, _ = hopeless(early_stopping={"cooldown": 0})
+    assert result.epochs_trained == 3 and result.stopped.endswith("for 2 epochs")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"scheduler": "plateau"}, {"recipe": "azure", "early_stopping": {"rule": "best"}}]
+)
+def test_schedules_of_their_own_mind_are_not_brought_down(hopeless, settings):
+    result, _ = hopeless(**settings)
+    assert result.stopped.startswith("all epochs") or result.stopped.endswith("for 2 epochs")
+
+
+def test_the_last_epoch_ends_a_cooldown(hopeless):
+    result, _ = hopeless(epochs=4)
+    assert (result.epochs_trained, result.stopped) == (4, "all epochs trained")

@@ -18,6 +18,7 @@ class EarlyStoppingSettings:
 
     name: Literal["patience"]
     rule: Literal["best", "consecutive"]
+    cooldown: Annotated[int, AtLeast(0)]
     min_delta: Annotated[float, AtLeast(0)]
     verbose: bool
     strict: bool

@@ -41,6 +41,8 @@ def build_schedule(
     factor = factor_of(settings, steps, mode)
     if not isinstance(factor, Plateau) and budget is not None:
         factor = _hurried(factor, steps, budget)
+    if not isinstance(factor, Plateau):  # which lowers the rate by itself where nothing improves
+        factor = Landing(factor)
     if isinstance(settings, OneCycleSettings) and settings.momentum_range is not None:
         return {"scheduler": OneCycle(optimizer, factor, settings.momentum_range), "interval": "step"}
     return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
@@ -135,6 +137,31 @@ class Plateau:
         self.waited += 1
         if self.waited >= self.patience:
             self.scale, self.waited = max(self.end, self.scale * self.lowered_by), 0
+
+
+class Landing:
+    """A factor that can be brought down to 0 ahead of time; how far that has come lies in checkpoints as LambdaLR's."""
+
+    __slots__ = (
+        "__dict__",
+        "_factor",
+    )  # what LambdaLR keeps is the __dict__: not the factor, which may be a function
+
+    def __init__(self, factor: Factor) -> None:
+        self._factor = factor
+        self.from_step = math.inf
+        self.steps = 1
+
+    def begin(self, step: int, steps: int) -> None:
+        """Let the factor fall in a line from `step` on, over so many steps."""
+        self.from_step, self.steps = step, max(1, steps)
+
+    def __call__(self, step: float) -> float:
+        """The factor at a step; never above what it would be anyway."""
+        if step <= self.from_step:
+            return self._factor(step)
+        left = 1 - min(1.0, (step - self.from_step) / self.steps)
+        return min(self._factor(step), self._factor(self.from_step) * left)
 
 
 class PlateauWatch(Callback):

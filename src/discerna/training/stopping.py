@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
@@ -9,25 +11,78 @@ from torch import Tensor
 
 from discerna.settings.early_stopping import EarlyStoppingSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.training.schedules import Landing
 from discerna.training.time_budget import TimeBudget
+from discerna.wording import counted
 
 
-class ConsecutiveStopping(EarlyStopping):
-    """The original's documented rule: an epoch must be better than the one before it, not than the best."""
+class PatientStopping(EarlyStopping):
+    """Lightning's rule or the original's, and a few epochs more in which the rate falls to 0.
+
+    Where nothing improves at a high rate, much does at a falling one: stopping in mid-schedule would throw that away.
+    """
+
+    def __init__(self, *, rule: str, cooldown: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._rule = rule
+        self._cooldown = cooldown
+        self._epochs_left: int | None = None
+        """Of the cooldown, once it has begun."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Called by Lightning."""
+        super().setup(trainer, pl_module, stage)
+        self._trainer = trainer
 
     def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
+        if self._epochs_left is not None:
+            self._epochs_left -= 1
+            return self._epochs_left == 0, "the rate has fallen to 0"
         stop, reason = super()._evaluate_stopping_criteria(current)
-        self.best_score = current
+        if (
+            self._rule == "consecutive"
+        ):  # as the original documented: better than the epoch before, not than the best
+            self.best_score = current
+        if stop and self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED and self._lands():
+            self._epochs_left = self._cooldown
+            return False, f"{reason} The rate falls to 0 first."
         return stop, reason
 
+    def _lands(self) -> bool:
+        """Begin to bring the rate down; False where there is no cooldown, or the schedule knows none."""
+        landed = False
+        for config in self._trainer.lr_scheduler_configs if self._cooldown else []:
+            factor = getattr(config.scheduler, "lr_lambdas", [None])[0]  # one for all groups of weights
+            if isinstance(factor, Landing):
+                pieces = self._trainer.accumulate_grad_batches
+                steps = -(-int(self._trainer.num_training_batches) // pieces)
+                factor.begin(config.scheduler.last_epoch, self._cooldown * steps)
+                landed = True
+        return landed
 
-def build_stopping(settings: TrainSettings) -> EarlyStopping | None:
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's, and how far the cooldown has come."""
+        return {**super().state_dict(), "epochs_left": self._epochs_left}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called by Lightning."""
+        super().load_state_dict(state_dict)
+        self._epochs_left = state_dict.get("epochs_left")
+
+    @property
+    def cooled_down(self) -> bool:
+        """Whether the rate was brought down before the end."""
+        return self._epochs_left is not None
+
+
+def build_stopping(settings: TrainSettings) -> PatientStopping | None:
     """The callback of the settings, or None."""
     own = settings.early_stopping
     if not isinstance(own, EarlyStoppingSettings):
         return None
-    cls = EarlyStopping if own.rule == "best" else ConsecutiveStopping
-    return cls(
+    return PatientStopping(
+        rule=own.rule,
+        cooldown=own.cooldown,
         monitor=settings.monitor,
         mode=METRIC_MODES[settings.monitor],
         patience=settings.patience,
@@ -44,7 +99,7 @@ def build_stopping(settings: TrainSettings) -> EarlyStopping | None:
 
 def reason(
     trainer: Trainer,
-    stopping: EarlyStopping | None,
+    stopping: PatientStopping | None,
     settings: TrainSettings,
     budget: TimeBudget | None = None,
 ) -> str:
@@ -52,14 +107,16 @@ def reason(
     monitor = settings.monitor
     if budget is not None and budget.ended:
         return f"stopped by max_minutes={settings.max_minutes:g}"
-    if stopping is not None and stopping.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
+    if stopping is not None and stopping.stopping_reason_message:  # only then has it stopped anything
         own = settings.early_stopping
         assert isinstance(own, EarlyStoppingSettings)
         against = "the best epoch" if own.rule == "best" else "the epoch before"
         epochs = "epoch" if settings.patience == 1 else "epochs"
+        cooled = counted(own.cooldown, "epoch")
         told = {
             EarlyStoppingReason.PATIENCE_EXHAUSTED: (
                 f"stopped early: {monitor} was not better than {against} for {settings.patience} {epochs}"
+                + (f", and the rate was brought down in {cooled}" if stopping.cooled_down else "")
             ),
             EarlyStoppingReason.NON_FINITE_METRIC: f"stopped early: {monitor} was not finite",
             EarlyStoppingReason.STOPPING_THRESHOLD: f"stopped early: {monitor} passed {own.stopping_threshold}",
