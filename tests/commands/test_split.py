@@ -182,7 +182,8 @@ def test_groups_by_name(patients, tmp_path, capsys):
     typed = ["split", f"data={patients}", f"output={tmp_path}/parts", "fractions=[0.6,0.4]"]
     assert cli.main([*typed, r"group_by=regex:^\w+/(p\d+)_"]) == 0
     assert (
-        "groups   8 groups by name, 24 pictures, the largest 4: each in one part" in capsys.readouterr().out
+        "groups   8 groups by group_by, 24 pictures, the largest 4: each in one part"
+        in capsys.readouterr().out
     )
     found = files(tmp_path / "parts")
     sides = [{name.split("/")[1].split("_")[0] for name in found[part]} for part in ("train", "valid")]
@@ -195,6 +196,33 @@ def test_groups_by_name(patients, tmp_path, capsys):
     assert cli.main([*typed, "overwrite=true", r"group_by=regex:(zebra)"]) == 1
     assert "the expression matches no picture's name: group_by=regex:(zebra)" in capsys.readouterr().err
     assert files(tmp_path / "parts") == found
+
+
+def test_groups_by_a_column_of_a_manifest(patients, tmp_path, capsys):
+    paths = sorted(patients.glob("*/*.png"))
+    rows = [f"{path},{path.parent.name},{path.name.split('_')[0][-1]}" for path in paths]
+    manifest = patients / "list.csv"
+    manifest.write_text("file,label,patient\n" + "\n".join(rows) + "\n", "utf-8")
+    typed = ["split", f"data={manifest}", f"output={tmp_path}/parts", "fractions=[0.6,0.4]"]
+    assert cli.main([*typed, "group_by=column:patient"]) == 0
+    found = files(tmp_path / "parts")
+    sides = [{name.split("_")[0][-1] for name in found[part]} for part in ("train", "valid")]
+    assert all(sides) and not sides[0] & sides[1]
+    capsys.readouterr()
+    assert cli.main([*typed, "overwrite=true", "group_by=column:doctor"]) == 1
+    assert "it has 'file', 'label', 'patient'" in capsys.readouterr().err
+    assert cli.main(["split", f"data={patients}", f"output={tmp_path}/two", "group_by=column:patient"]) == 1
+    assert "recognised as folders" in capsys.readouterr().err
+
+
+def test_nested_label_folders(data, tmp_path):
+    (data / "cat/deep").mkdir()
+    for path in list((data / "cat").glob("*.png"))[:4]:
+        path.rename(data / "cat/deep" / path.name)
+    typed = ["split", f"data={data}", f"output={tmp_path}/parts"]
+    assert cli.main(typed) == 1
+    assert cli.main([*typed, "loading.nested=true"]) == 0
+    assert sum(map(len, files(tmp_path / "parts").values())) == len(list(data.rglob("*.png")))
 
 
 def test_a_label_with_one_picture(split, data):
@@ -399,7 +427,8 @@ def test_a_picture_that_vanishes(split, data, monkeypatch):
         ({"names": [".a", "c"]}, "of letters"),
         ({"names": ["split", "c"]}, "none of them split"),
         ({"group_by": "regex:("}, "the expression is wrong"),
-        ({"group_by": "column:patient"}, "it begins with regex:"),
+        ({"group_by": "patient"}, "it begins with regex: or column:"),
+        ({"group_by": "column:"}, "it begins with regex: or column:"),
         ({"max_bad": 2}, "0 to 1"),
         ({"link": "soft"}, "hard | symlink"),
     ],

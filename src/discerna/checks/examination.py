@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from discerna.checks.findings import Finding, in_order
 from discerna.checks.judgement import facts, of_copies, of_files, of_labels
@@ -20,9 +21,10 @@ def examine(
     known: Sequence[Finding] = (),
     *,
     strict: bool = False,
+    workers: int | Literal["auto"] = "auto",
 ) -> tuple[Verdict, dict[str, Survey]]:
     """What is wrong with the directories, named by their settings; `known` is what was found before."""
-    surveys = {where: survey(directory, progress, where) for where, directory in directories.items()}
+    surveys = {where: survey(directory, progress, where, workers) for where, directory in directories.items()}
     findings = list(known)
     for where, found in surveys.items():
         findings += of_files(where, found)

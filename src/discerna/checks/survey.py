@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,10 @@ class Survey:
     has_look: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
 
 
-def survey(directory: ImageDirectory, progress: Progress, name: str) -> Survey:
-    """Decode every picture of the directory."""
+def survey(
+    directory: ImageDirectory, progress: Progress, name: str, workers: int | Literal["auto"] = "auto"
+) -> Survey:
+    """Decode every picture of the directory, by so many threads."""
     count = len(directory)
     found = Survey(
         directory,
@@ -61,7 +64,7 @@ def survey(directory: ImageDirectory, progress: Progress, name: str) -> Survey:
         has_look=np.zeros(count, np.bool_),
     )
     with progress.task(name, count) as advance:
-        for i, inspected in _each(directory, range(count), inspect_whole):
+        for i, inspected in _each(directory, range(count), inspect_whole, workers):
             _note(found, i, inspected)
             advance(1, f"{len(found.bad)} bad" if found.bad else "")
     return found
@@ -101,6 +104,7 @@ def _each(
     directory: ImageDirectory,
     positions: Sequence[int],
     inspect: Callable[[str], Inspected],
+    workers: int | Literal["auto"] = "auto",
 ) -> Iterator[tuple[int, Inspected]]:
     """Each position with what was found, in order. Threads do: Pillow decodes without holding Python's lock."""
     chunks = [positions[start : start + CHUNK] for start in range(0, len(positions), CHUNK)]
@@ -108,7 +112,7 @@ def _each(
     def work(chunk: Sequence[int]) -> list[tuple[int, Inspected]]:
         return [(i, inspect(directory.path(i))) for i in chunk]
 
-    pool = ThreadPoolExecutor(machine.cores())
+    pool = ThreadPoolExecutor(machine.cores() if workers == "auto" else max(1, workers))
     try:
         for part in pool.map(work, chunks):
             yield from part

@@ -71,7 +71,14 @@ def run(settings: CheckSettings, progress: Progress = SILENT) -> CheckResult:
         findings += faults
         if directory is not None:
             directories[where] = directory
-    verdict, surveys = examine(directories, settings.limits, progress, findings, strict=settings.strict)
+    verdict, surveys = examine(
+        directories,
+        settings.limits,
+        progress,
+        findings,
+        strict=settings.strict,
+        workers=settings.loading.workers,
+    )
     files = []
     if output is not None:
         files = [REPORT]

@@ -86,10 +86,10 @@ def run(settings: SplitSettings, progress: Progress = SILENT) -> SplitResult:
     refuse_unless_replaceable(
         output, settings.overwrite, [settings.data], is_ours, "what a split wrote, and nothing else"
     )
-    directory = ImageDirectory.open(settings.data, setting="data")
+    directory = ImageDirectory.open(settings.data, setting="data", nested=settings.loading.nested)
     if settings.rare == "refuse":
         refuse_single(directory, settings)
-    division = divide(survey(directory, progress, "data"), settings, progress)
+    division = divide(survey(directory, progress, "data", settings.loading.workers), settings, progress)
     copied = 0
     with whole_folder(output, settings.overwrite) as folder, write_failures(where):
         write_record(division, folder)
@@ -132,7 +132,7 @@ def _notes(division: Division, lacking: dict[str, list[str]], copied: int) -> li
     notes = []
     for name, noun, groups in (
         ("copies", "groups of pictures that are the same or look it", division.copies),
-        ("groups", "groups by name", division.groups),
+        ("groups", "groups by group_by", division.groups),
     ):
         if groups:
             sizes = [len(group) for group in groups]

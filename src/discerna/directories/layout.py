@@ -27,6 +27,8 @@ class Layout:
     """`folders`, `manifest`, `COCO`, `old ImageDirectory`, `unlabelled`, `picture` or `several places`"""
     reason: str
     """By what it was recognised."""
+    file: str = ""
+    """The list that names the pictures, where there is one."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"

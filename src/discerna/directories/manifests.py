@@ -113,7 +113,7 @@ class Manifest:
         if self.label is None:
             reason += f", and none for the label ({', '.join(LABEL_COLUMNS[:3])})"
         return Listing(
-            Layout("manifest", reason),
+            Layout("manifest", reason, self.path),
             self.path,
             self.where,
             ((row.file, row.label) for row in self.rows()),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from discerna.errors import SettingsError, combined
+from discerna.settings.loading import LoadingSettings
 from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Between, Verbatim
 
 Link = Literal["hard", "symlink", "copy", "manifest"]
@@ -15,7 +16,7 @@ Link = Literal["hard", "symlink", "copy", "manifest"]
 NAMES = ("train", "valid", "test")
 """The parts, unless they are named."""
 
-_EXPRESSION = "regex:"
+_EXPRESSION, _COLUMN = "regex:", "column:"
 _OFF = 0.01
 """So much may the fractions' sum be off, as in [0.33,0.33,0.33]."""
 
@@ -30,11 +31,12 @@ class SplitSettings:
     names: list[str] | None
     random_seed: int
     near_duplicates: bool
-    group_by: Annotated[str, Verbatim("regex:EXPRESSION")] | None
+    group_by: Annotated[str, Verbatim("regex:EXPRESSION or column:NAME")] | None
     rare: Literal["refuse", "train", "leave_out"]
     max_bad: Annotated[float, Between(0, 1)]
     link: Link
     overwrite: bool
+    loading: LoadingSettings
 
     def __post_init__(self) -> None:
         faults = [fault for fault in (self._fractions(), self._names(), self._group_by()) if fault]
@@ -50,7 +52,17 @@ class SplitSettings:
     @property
     def expression(self) -> re.Pattern[str] | None:
         """By what of their names pictures are grouped."""
-        return None if self.group_by is None else re.compile(self.group_by.removeprefix(_EXPRESSION))
+        text = self._grouped_by(_EXPRESSION)
+        return None if text is None else re.compile(text)
+
+    @property
+    def column(self) -> str | None:
+        """By which column of the manifest pictures are grouped."""
+        return self._grouped_by(_COLUMN)
+
+    def _grouped_by(self, kind: str) -> str | None:
+        given = self.group_by
+        return given.removeprefix(kind) if given is not None and given.startswith(kind) else None
 
     def _fractions(self) -> SettingsError | None:
         whole = sum(self.fractions)
@@ -83,9 +95,9 @@ class SplitSettings:
         )
 
     def _group_by(self) -> SettingsError | None:
-        if self.group_by is None:
+        if self.group_by is None or self.column:
             return None
-        told = "it begins with regex:"
+        told = "it begins with regex: or column:"
         if self.group_by.startswith(_EXPRESSION):
             try:
                 re.compile(self.group_by.removeprefix(_EXPRESSION))

@@ -15,7 +15,7 @@ from discerna.images.keys import mix
 from discerna.progress import Progress
 from discerna.settings.split import SplitSettings
 from discerna.splitting.allotment import Group, allot
-from discerna.splitting.grouping import by_expression, joined
+from discerna.splitting.grouping import by_column, by_expression, joined
 from discerna.wording import counted, listed, shown
 
 RARE = "rare_label"
@@ -76,9 +76,11 @@ def divide(found: Survey, settings: SplitSettings, progress: Progress) -> Divisi
     refuse_bad(found.bad, directory, "data", skip=True, limit=settings.max_bad, group="")
     same, alike = same_pictures([found], settings.near_duplicates, progress)
     division = Division(directory, list(settings.parts()), [], [], reasons, copies=joined([*same, *alike]))
+    good = (i for i in range(len(directory)) if i not in reasons)
     if settings.expression is not None:
-        good = (i for i in range(len(directory)) if i not in reasons)
         division.groups = by_expression(directory, good, settings.expression)
+    elif settings.column is not None:
+        division.groups = by_column(directory, good, settings.column)
     keys = [mix(settings.random_seed, directory.name(i)) for i in range(len(directory))]
     while True:
         _share_out(division, keys, list(settings.parts().values()))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
 from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.listing import file_name
+from discerna.directories.manifests import read_manifest
 from discerna.errors import InvalidDatasetError
-from discerna.wording import shown
+from discerna.wording import listed, shown
 
 
 def joined(groups: Iterable[Sequence[int]]) -> list[list[int]]:
@@ -49,5 +52,40 @@ def by_expression(
             where=f"group_by=regex:{shown(expression.pattern)}",
             accepted=f"the names are such as {shown(directory.name(0))}",
             remedy="change the expression, or leave out group_by",
+        )
+    return list(groups.values())
+
+
+def by_column(directory: ImageDirectory, positions: Iterable[int], column: str) -> list[list[int]]:
+    """Positions whose rows have the same text in a column of the manifest; an empty cell is in no group."""
+    where = f"group_by=column:{shown(column)}"
+    if directory.layout.name != "manifest":
+        raise InvalidDatasetError(
+            "there is no manifest with columns",
+            where=where,
+            accepted=f"the data are recognised as {directory.layout.name}",
+            remedy="pass a .csv, .tsv or .jsonl file as data=, or use group_by=regex:EXPRESSION",
+        )
+    manifest = read_manifest(directory.layout.file, where)
+    if column not in manifest.columns:
+        raise InvalidDatasetError(
+            "the manifest has no such column",
+            where=where,
+            accepted=f"it has {listed(manifest.columns)}",
+            remedy="name one of them",
+        )
+    root = os.fsencode(directory.root)
+    text_of = {
+        os.fsdecode(file_name(row.file, root, b"")): row.more[0]
+        for row in manifest.rows(column)
+        if row.more[0]
+    }
+    groups: dict[str, list[int]] = {}
+    for i in positions:
+        if (text := text_of.get(directory.name(i))) is not None:
+            groups.setdefault(text, []).append(i)
+    if not groups:
+        raise InvalidDatasetError(
+            "the column is empty for every picture", where=where, remedy="fill it, or leave out group_by"
         )
     return list(groups.values())
