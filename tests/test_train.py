@@ -120,7 +120,8 @@ def test_another_monitor_chooses_another_way(train):
 
 
 def test_early_stopping_says_why(train):
-    result = train(epochs=40, learning_rate=3.0, scheduler="constant", patience=2)
+    at_once = {"cooldown": 0}
+    result = train(epochs=40, learning_rate=3.0, scheduler="constant", patience=2, early_stopping=at_once)
     losses = [row["valid_loss"] for row in result.epochs]
     best = losses.index(min(losses)) + 1
     assert result.stopped == "stopped early: valid_loss was not better than the best epoch for 2 epochs"

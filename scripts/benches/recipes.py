@@ -120,7 +120,7 @@ VARIANTS: dict[str, Recipe] = {
     "strong": _but(augmentation="strong"),
     "patient": _but(early_stopping="none"),
     "at-once": _but(early_stopping={"cooldown": 0}),
-    "cooldown-4": _but(early_stopping={"cooldown": 4}),
+    "cooldown-2": _but(early_stopping={"cooldown": 2}),
     "shuffle": _but(sampler="shuffle"),
     "sqrt-weights": _but(sampler="shuffle", label_weights="sqrt"),
     "balanced-weights": _but(sampler="shuffle", label_weights="balanced"),

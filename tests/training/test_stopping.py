@@ -66,7 +66,8 @@ def hopeless(tmp_path, monkeypatch):
 
     def run(**settings):
         given = {"model": "plain", "train_data": "train", "valid_data": "valid", "output": tmp_path / "model"}
-        given |= {"epochs": 20, "patience": 2, "learning_rate": 0.02, "batch_size": 8, **settings}
+        given |= {"epochs": 20, "patience": 2, "learning_rate": 0.02, "batch_size": 8}
+        given = {**given, "early_stopping": {"cooldown": 2}, **settings}
         result = discerna.train(**given, trainer={"precision": "32-true"})
         with (result.run / "metrics.csv").open(newline="") as file:
             return result, [float(row["learning_rate"]) for row in csv.DictReader(file)]
@@ -91,7 +92,8 @@ def test_without_a_cooldown_it_stops_at_once(hopeless):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"scheduler": "plateau"}, {"recipe": "azure", "early_stopping": {"rule": "best"}}]
+    "settings",
+    [{"scheduler": "plateau"}, {"recipe": "azure", "early_stopping": {"rule": "best", "cooldown": 2}}],
 )
 def test_schedules_of_their_own_mind_are_not_brought_down(hopeless, settings):
     result, _ = hopeless(**settings)
