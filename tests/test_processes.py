@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from picture_sets import TESTS
+from picture_sets import TESTS, write_pictures
 
 TINY = [
     "model=tiny",
@@ -51,6 +51,24 @@ def test_two_processes_compute_what_one_does(discerna, pictures, tmp_path):
     for a, b in zip(results[0]["epochs"], results[1]["epochs"], strict=True):
         for name in ("train_loss", "valid_loss", "valid_accuracy"):
             assert a[name] == pytest.approx(b[name], rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", ["quick", "off"])
+def test_two_processes_leave_out_the_same_bad_pictures(discerna, tmp_path, check):
+    write_pictures(tmp_path / "train", {"blue": 10, "red": 11}, seed=1)
+    write_pictures(tmp_path / "valid", {"blue": 5, "red": 4}, seed=2)
+    bad = ["blue/1.png", "blue/2.png", "red/7.png"]
+    for name in bad:
+        path = tmp_path / "train" / name
+        path.write_bytes(path.read_bytes()[:200])
+    two = ["trainer=cpu", "trainer.devices=2", f"check={check}", "loading.max_bad=0.2"]
+    done = discerna("train", *TINY, "train_data=train", "valid_data=valid", "output=m", *two)
+    report = json.loads((tmp_path / "m.run" / "pictures.json").read_text("utf-8"))["train_data"]
+    assert (report["found"], report["used"]) == (21, 18)
+    assert sorted(one["file"] for one in report["skipped"]) == bad
+    assert done.stderr.count("valid loss") == 1 and "Traceback" not in done.stderr
+    assert not list((tmp_path / "m.run").glob("broken*"))
 
 
 @pytest.mark.slow
