@@ -222,9 +222,14 @@ def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
     return Choice(True, "one kernel updates all weights")
 
 
+def rank() -> int:
+    """The number of this process among those of a training; known before they have met."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
 def is_first_process() -> bool:
-    """Whether this is the one process of a training that writes files; known before processes have met."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    """Whether this is the one process of a training that writes files."""
+    return rank() == 0
 
 
 def cores() -> int:

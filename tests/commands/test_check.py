@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import discerna
 import planted_faults
@@ -49,7 +50,13 @@ def test_what_the_planted_set_does_not_hold(own, monkeypatch):
 
     monkeypatch.setattr(survey, "HUGE", 48 * 48 - 1)
     assert found(own) == {("huge", "train_data"): 48, ("huge", "valid_data"): 16}
-    everything = {code for code, _ in planted_faults.plant(own)} | {"huge", "nested", "one_label", "layout"}
+    everything = {code for code, _ in planted_faults.plant(own)} | {
+        "huge",
+        "nested",
+        "one_label",
+        "layout",
+        "unlabelled",
+    }
     # What only a list of files, a locked folder or a missing package gives: see the tests of layouts and of decoding.
     elsewhere = {"missing", "remote", "link_loop", "unreadable", "missing_extra"}
     assert everything | elsewhere == set(KINDS)
@@ -143,6 +150,23 @@ def test_one_directory_by_itself(own, capsys):
     result = discerna.check(data=flat)
     assert result.verdict.findings == []
     assert "labels unknown" in result.summary()
+    assert "nothing found: fit to be scored, as labels are not known" in result.summary()
+
+
+def test_folders_that_are_no_labels(clean):
+    result = discerna.check(data=clean)
+    assert [finding.code for finding in result.verdict.findings] == ["unlabelled"]
+    assert "this directory holds the parts of a data set" in result.verdict.findings[0].examples[0]
+    assert result.ok and "fit to be scored" in result.summary()
+
+
+def test_a_damaged_later_frame_costs_the_first_one_nothing(own):
+    moving = planted_faults.encoded(
+        planted_faults.drawn(1), "GIF", save_all=True, append_images=[planted_faults.drawn(n) for n in (2, 3)]
+    )
+    (own / "train/cat/moving.gif").write_bytes(moving[: len(moving) * 2 // 3])
+    codes = {code for code, _ in found(own)}
+    assert "truncated" not in codes and "animated" in codes
 
 
 def test_limits_can_be_set(own):
@@ -164,8 +188,6 @@ def test_copies_of_many_pictures_are_told_once(own):
 
 def test_another_picture_of_one_colour_is_no_near_duplicate(own):
     """Pictures of one tone all look alike and mean nothing."""
-    from PIL import Image
-
     for number in range(3):
         Image.new("RGB", (40, 40), (number, 200, 90)).save(own / f"train/cat/flat{number}.png")
     assert found(own) == {}
@@ -218,8 +240,6 @@ def test_input_is_only_read(own):
 
 
 def test_a_preview_of_what_training_sees(clean, tmp_path, monkeypatch, capsys):
-    from PIL import Image
-
     monkeypatch.chdir(tmp_path)
     typed = ["check", f"train_data={clean}/train", "preview=true", "image_size=64", "augmentation=medium"]
     assert cli.main(typed) == 0
@@ -247,3 +267,8 @@ def test_a_preview_by_the_old_transformations(own, tmp_path):
         data=own / "train", preview=True, output=tmp_path / "report", transforms=own / "_transforms.json"
     )
     assert result.ok
+    with Image.open(tmp_path / "report/preview.png") as sheet:
+        by_the_old = sheet.convert("RGB").tobytes()
+    discerna.check(data=own / "train", preview=True, output=tmp_path / "without")
+    with Image.open(tmp_path / "without/preview.png") as sheet:
+        assert sheet.convert("RGB").tobytes() != by_the_old

@@ -67,8 +67,8 @@ def hopeless(tmp_path, monkeypatch):
     def run(**settings):
         given = {"model": "plain", "train_data": "train", "valid_data": "valid", "output": tmp_path / "model"}
         given |= {"epochs": 20, "patience": 2, "learning_rate": 0.02, "batch_size": 8}
-        given = {**given, "early_stopping": {"cooldown": 2}, **settings}
-        result = discerna.train(**given, trainer={"precision": "32-true"})
+        given |= {"early_stopping": {"cooldown": 2}, "trainer": {"precision": "32-true"}, **settings}
+        result = discerna.train(**given)
         with (result.run / "metrics.csv").open(newline="") as file:
             return result, [float(row["learning_rate"]) for row in csv.DictReader(file)]
 
@@ -91,13 +91,47 @@ def test_without_a_cooldown_it_stops_at_once(hopeless):
     assert result.epochs_trained == 3 and result.stopped.endswith("for 2 epochs")
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"scheduler": "plateau"}, {"recipe": "azure", "early_stopping": {"rule": "best", "cooldown": 2}}],
-)
-def test_schedules_of_their_own_mind_are_not_brought_down(hopeless, settings):
-    result, _ = hopeless(**settings)
-    assert result.stopped.startswith("all epochs") or result.stopped.endswith("for 2 epochs")
+def test_the_plateau_schedule_lowers_the_rate_by_itself(hopeless):
+    result, _ = hopeless(scheduler="plateau")
+    assert (result.epochs_trained, result.stopped[-12:]) == (3, "for 2 epochs")
+
+
+def test_the_landing_counts_steps_whatever_the_checks(hopeless):
+    """Validation each half epoch, and every other epoch: the rate is at its end when training stops, and not before."""
+    halves, rates = hopeless(trainer={"precision": "32-true", "val_check_interval": 0.5}, batch_size=4)
+    assert halves.stopped.endswith("was brought down in 2 epochs") and rates[-1] < 0.02 / 5
+    others, rates = hopeless(
+        trainer={"precision": "32-true", "check_val_every_n_epoch": 2}, output="others", learning_rate=0.05
+    )
+    assert others.stopped.endswith("was brought down in 2 epochs")
+    assert rates[-2] > 0 and others.epochs_trained % 2 == 0
+
+
+def test_no_landing_before_the_least_number_of_epochs(hopeless):
+    result, rates = hopeless(trainer={"precision": "32-true", "min_epochs": 9}, scheduler="constant")
+    assert result.epochs_trained == 11
+    assert rates[7] == pytest.approx(0.02, rel=0.01)  # until then the rate stays
+
+
+def test_a_cooldown_goes_on_where_a_checkpoint_left_it():
+    from discerna.training.schedules import Landing
+
+    def one(step: float) -> float:
+        return 1.0
+
+    weight = torch.nn.Parameter(torch.zeros(1))
+    before = torch.optim.lr_scheduler.LambdaLR(torch.optim.SGD([weight], lr=1.0), Landing(one))
+    before.optimizer.step()
+    before.step()
+    before.lr_lambdas[0].begin(before.last_epoch, 4)
+    before.optimizer.step()
+    before.step()
+    after = torch.optim.lr_scheduler.LambdaLR(torch.optim.SGD([weight], lr=1.0), Landing(one))
+    after.load_state_dict(before.state_dict())
+    for schedule in (before, after):
+        schedule.optimizer.step()
+        schedule.step()
+    assert before.get_last_lr() == after.get_last_lr() == [0.5]
 
 
 def test_the_last_epoch_ends_a_cooldown(hopeless):

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from discerna.checks.duplicates import look_alikes, same_files
+from discerna.checks.duplicates import STEPS, look_alikes, same_files
 from discerna.checks.survey import Survey
 from discerna.images.inspection import sketch
 from discerna.progress import Progress
@@ -32,5 +32,5 @@ def same_pictures(surveys: Sequence[Survey], near: bool, progress: Progress) -> 
         owner = bisect_right(starts, i) - 1
         return sketch(surveys[owner].directory.path(i - starts[owner]))
 
-    with progress.task("comparing", 1):
-        return same, look_alikes(looks, np.flatnonzero(has_look).tolist(), sketched)
+    with progress.task("comparing", STEPS) as advance:
+        return same, look_alikes(looks, np.flatnonzero(has_look).tolist(), sketched, advance)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from discerna.images.inspection import SKETCH
+from discerna.progress import Advance
+
+_GREYS = SKETCH * SKETCH
+"""So many of the traits of a picture are its greys."""
 
 Sketch = Callable[[int], NDArray[np.float64]]
 """A position -> the picture as a few colours."""
@@ -16,6 +22,8 @@ MOST_BITS = 8
 """Looks that differ in more bits than this are not compared any further."""
 CROWD = 64
 """So many neighbours are compared where many pictures share a band, as on a white ground."""
+STEPS = BANDS * CROWD
+"""In so many steps all pictures are compared."""
 GREYS_APART = 0.11
 """Two pictures look the same if their greys, brought to one brightness and contrast, differ by less than this.
 
@@ -36,8 +44,16 @@ def same_files(digests: NDArray[np.void]) -> list[list[int]]:
     return sorted(groups.values())
 
 
-def look_alikes(looks: NDArray[np.uint64], positions: Sequence[int], sketch: Sketch) -> list[list[int]]:
-    """Groups of `positions` that look the same, by their looks first and by a comparison of sketches then."""
+def look_alikes(
+    looks: NDArray[np.uint64],
+    positions: Sequence[int],
+    sketch: Sketch,
+    advance: Advance = lambda count, note: None,
+) -> list[list[int]]:
+    """Groups of `positions` that look the same, by their looks first and by a comparison of sketches then.
+
+    `advance` is called STEPS times in all, each time when a like share of the comparisons is done.
+    """
     parent: dict[int, int] = {}
 
     def root(i: int) -> int:
@@ -46,32 +62,34 @@ def look_alikes(looks: NDArray[np.uint64], positions: Sequence[int], sketch: Ske
             i = parent[i]
         return i
 
-    sketches: dict[int, NDArray[np.float64]] = {}
+    traits: dict[int, NDArray[np.float16]] = {}
 
-    def sketched(i: int) -> NDArray[np.float64]:
-        if i not in sketches:
-            sketches[i] = sketch(i)
-        return sketches[i]
+    def traits_of(i: int) -> NDArray[np.float16]:
+        if i not in traits:
+            traits[i] = _traits(sketch(i))
+        return traits[i]
 
-    for a, b in _candidates(looks, np.asarray(positions, np.int64)):
-        if root(a) != root(b) and look_the_same(sketched(a), sketched(b)):
-            parent[root(b)] = root(a)
+    for pairs in _candidates(looks, np.asarray(positions, np.int64)):
+        for a, b in pairs:
+            if root(a) != root(b) and _same(traits_of(a), traits_of(b)):
+                parent[root(b)] = root(a)
+        advance(1, "")
     groups: dict[int, list[int]] = {}
     for i in sorted(parent):
         groups.setdefault(root(i), []).append(i)
     return sorted(group for group in groups.values() if len(group) > 1)
 
 
-def look_the_same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Whether two sketches are of the same picture, saved twice."""
-    return (
-        _apart(_greys(one), _greys(other)) < GREYS_APART
-        and _apart(_colours(one), _colours(other)) < COLOURS_APART
-    )
+def _same(one: NDArray[np.float16], other: NDArray[np.float16]) -> bool:
+    """Whether two pictures are one, saved twice: each part of their traits is scaled so that 1 is too much."""
+    apart = np.square(one.astype(np.float32) - other)
+    return bool(apart[:_GREYS].mean() < 1 and apart[_GREYS:].mean() < 1)
 
 
-def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean((one - other) ** 2)))
+def _traits(sketch: NDArray[np.float64]) -> NDArray[np.float16]:
+    """The greys of a sketch at one brightness and contrast, then its colours: small, since many may be kept."""
+    parts = _greys(sketch).ravel() / GREYS_APART, _colours(sketch).ravel() / COLOURS_APART
+    return np.concatenate(parts).astype(np.float16)
 
 
 def _greys(sketch: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,8 +105,10 @@ def _colours(sketch: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(share - share.mean(axis=2, keepdims=True))
 
 
-def _candidates(looks: NDArray[np.uint64], positions: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Pairs of positions whose looks share a band and differ in few bits; a pair may come twice."""
+def _candidates(
+    looks: NDArray[np.uint64], positions: NDArray[np.int64]
+) -> Iterator[Iterable[tuple[int, int]]]:
+    """STEPS times some pairs of positions whose looks share a band and differ in few bits; a pair may come twice."""
     own = looks[positions]
     width = np.uint64(64 // BANDS)
     for number in range(BANDS):
@@ -100,10 +120,6 @@ def _candidates(looks: NDArray[np.uint64], positions: NDArray[np.int64]) -> Iter
         sorted_own, sorted_positions = own[order], positions[order]
         for step in range(1, CROWD + 1):
             shared = band[step:] == band[:-step]
-            if not shared.any():
-                break
             bits = np.bitwise_count(sorted_own[step:][shared] ^ sorted_own[:-step][shared])
             near = np.flatnonzero(shared)[bits <= MOST_BITS]
-            yield from zip(
-                sorted_positions[near].tolist(), sorted_positions[near + step].tolist(), strict=True
-            )
+            yield zip(sorted_positions[near].tolist(), sorted_positions[near + step].tolist(), strict=True)

@@ -138,6 +138,7 @@ KINDS = {
             "names that are no valid Unicode",
             "rename them: other programs may not open them",
         ),
+        Kind("unlabelled", "note", "no labels are known, which only scoring does without", ""),
         Kind("modes", "note", "of another kind of pixels than most; all become RGB", ""),
         Kind("turned", "note", "turned by their EXIF orientation; they are used upright", ""),
         Kind("hidden", "note", "hidden and system files, ignored", ""),

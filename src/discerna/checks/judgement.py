@@ -31,10 +31,13 @@ def of_labels(surveys: Surveys, limits: Limits) -> Iterator[Finding]:
         yield from _of_counts(where, survey, limits)
     if {"train_data", "valid_data"} <= surveys.keys():
         train, valid = (surveys[name].directory.labels for name in ("train_data", "valid_data"))
-        yield from _found(
-            "labels_missing", "valid_data", [label for label in train if label not in set(valid)]
-        )
-        yield from _found("labels_extra", "valid_data", [label for label in valid if label not in set(train)])
+        yield from _found("labels_missing", "valid_data", _without(train, valid))
+        yield from _found("labels_extra", "valid_data", _without(valid, train))
+
+
+def _without(labels: Iterable[str], others: Iterable[str]) -> list[str]:
+    known = set(others)
+    return [label for label in labels if label not in known]
 
 
 def _of_counts(where: str, survey: Survey, limits: Limits) -> Iterator[Finding]:

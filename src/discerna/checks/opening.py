@@ -21,10 +21,12 @@ def opened(path: Path, where: str, loading: LoadingSettings) -> tuple[ImageDirec
         told = [fault for fault in faults if fault.code != "unreadable"]
         return directory, [Finding(fault.code, where, len(fault.folders), fault.folders) for fault in told]
     except DatasetError as error:
-        # By itself, a directory may also hold pictures that are to be scored: they have no labels.
-        unlabelled = isinstance(error, NotLabeledDatasetError) and where == "data"
-        findings = [] if unlabelled else [Finding("layout", where, 1, [str(error)])]
-    return _whatever_is_there(path, where, loading), findings
+        found = _whatever_is_there(path, where, loading)
+        # By itself, a directory may also hold pictures that are to be scored, which need no labels.
+        if not (isinstance(error, NotLabeledDatasetError) and where == "data"):
+            return found, [Finding("layout", where, 1, [str(error)])]
+        flat = found is not None and not any("/" in found.name(i) for i in range(len(found)))
+        return found, [] if flat else [Finding("unlabelled", where, 1, [str(error)])]
 
 
 def _whatever_is_there(path: Path, where: str, loading: LoadingSettings) -> ImageDirectory | None:

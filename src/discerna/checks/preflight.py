@@ -65,7 +65,8 @@ def refuse_bad(
 
 def refuse_lost_labels(before: ImageDirectory, after: ImageDirectory, where: str) -> None:
     """Raise if a label has no picture left."""
-    lost = [label for label in before.labels if label not in set(after.labels)]
+    left = set(after.labels)
+    lost = [label for label in before.labels if label not in left]
     if lost:
         raise InvalidDatasetError(
             "no picture of a label can be read",

@@ -63,7 +63,9 @@ class Verdict:
         ]
         if not self.ok:
             return f"{', '.join(kinds)}: not fit to train on"
-        return f"{', '.join(kinds) or 'nothing found'}: fit to train on"
+        labelled = all(facts["labels"] for facts in self.directories.values())
+        fit = "fit to train on" if labelled else "fit to be scored, as labels are not known"
+        return f"{', '.join(kinds) or 'nothing found'}: {fit}"
 
     def error(self) -> InvalidDatasetError:
         """What to raise where the check failed."""

@@ -26,9 +26,9 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
     import_user_modules(settings.networks.modules)
     ready = prepare(settings, folder, began, progress)
     outcome = fit(ready.classifier, ready.data, ready.settings, ready.machine, folder, progress)
+    figures = _publish(ready, outcome, progress) if outcome.is_first_process else {}
     if outcome.is_first_process and ready.data.bad is not None:
         ready.data.bad.finish()
-    figures = _publish(ready, outcome, progress) if outcome.is_first_process else {}
     assert settings.output is not None
     result = RunResult(
         output=settings.output,

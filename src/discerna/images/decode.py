@@ -88,7 +88,10 @@ def header(source: str | os.PathLike[str] | BinaryIO) -> Header:
 
 
 def _header(image: Image.Image, where: str) -> Header:
-    animated = bool(getattr(image, "is_animated", False))
+    try:
+        animated = bool(getattr(image, "is_animated", False))
+    except Exception:  # a later frame is damaged, which costs the first one nothing
+        animated = True
     turned = _orientation(image) in _TURNS
     return Header(str(image.format), image.mode, image.width, image.height, animated, turned)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
+from pathlib import Path
 from typing import Any
 
+import torch.distributed
 from lightning.pytorch import Callback, Trainer
 
 from discerna import machine
@@ -98,8 +99,11 @@ class BadPictures:
         self._broken[where][i] = error
         directory = self._used[where]
         line = {"where": where, **_told(directory, i, error, f"epoch {epoch + 1}")}
-        with self._folder.broken(os.getpid()).open("a", encoding="ascii") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._folder.broken(machine.rank()).open("a", encoding="ascii") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error_of_disk:  # no reason to lose the training
+            LOG.warning("%s: not listed: %s", self._folder.pictures, error_of_disk.strerror)
         if len(self._broken[where]) <= TOLD:
             self._tell(
                 {i: error}, directory, where, f"broke in epoch {epoch + 1}; the step went on without it"
@@ -107,24 +111,38 @@ class BadPictures:
         elif len(self._broken[where]) == TOLD + 1:
             LOG.warning("%s: more bad pictures are only listed, in %s", where, self._folder.pictures)
 
-    def refuse_many(self) -> None:
-        """Raise where more pictures broke than are allowed; asked when an epoch has ended, not in its midst."""
-        for where, broken in self._broken.items():
+    def refuse_many(self, processes: int) -> None:
+        """Raise where more pictures broke than are allowed; asked when an epoch has ended, not in its midst.
+
+        All processes ask, and count what broke in any of them, so that all decide alike.
+        """
+        everywhere = [self._broken]
+        if processes > 1:
+            everywhere = [{}] * processes
+            torch.distributed.all_gather_object(everywhere, self._broken)
+        for where, directory in self._used.items():
+            broken = {i: error for found in everywhere for i, error in found[where].items()}
             if broken:
-                self._refuse(broken, self._used[where], where, " any more")
+                self._refuse(broken, directory, where, " any more")
 
     def finish(self) -> None:
         """Write those that broke into `pictures.json`, once all processes have ended their last epoch."""
-        parts = self._folder.all_broken()
-        if not parts:
-            return
+        try:
+            parts = self._folder.all_broken()
+            if parts:
+                self._add(parts)
+        except OSError as error:  # the model stands already
+            LOG.warning("%s: not complete: %s", self._folder.pictures, error.strerror)
+
+    def _add(self, parts: list[Path]) -> None:
         report = json.loads(self._folder.pictures.read_text("utf-8"))
-        lines = [json.loads(line) for part in parts for line in part.read_text("ascii").splitlines()]
-        for line in lines:
-            side = report[line.pop("where")]
-            if line["file"] not in {one["file"] for one in side["skipped"]}:
-                side["skipped"].append(line)
-                side["used"] -= 1
+        known = {where: {one["file"] for one in side["skipped"]} for where, side in report.items()}
+        for line in (json.loads(text) for part in parts for text in part.read_text("ascii").splitlines()):
+            where = line.pop("where")
+            if line["file"] not in known[where]:
+                known[where].add(line["file"])
+                report[where]["skipped"].append(line)
+                report[where]["used"] -= 1
         write_json(self._folder.pictures, report)
         for part in parts:
             part.unlink()
@@ -155,7 +173,7 @@ class BadPictureWatch(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Called after the validation."""
-        self._bad.refuse_many()
+        self._bad.refuse_many(trainer.world_size)
 
 
 def _report(directory: ImageDirectory, bad: Bad) -> dict[str, Any]:

@@ -150,18 +150,19 @@ class Landing:
     def __init__(self, factor: Factor) -> None:
         self._factor = factor
         self.from_step = math.inf
+        self.height = 0.0
         self.steps = 1
 
     def begin(self, step: int, steps: int) -> None:
         """Let the factor fall in a line from `step` on, over so many steps."""
-        self.from_step, self.steps = step, max(1, steps)
+        self.from_step, self.height, self.steps = step, self._factor(step), max(1, steps)
 
     def __call__(self, step: float) -> float:
         """The factor at a step; never above what it would be anyway."""
         if step <= self.from_step:
             return self._factor(step)
         left = 1 - min(1.0, (step - self.from_step) / self.steps)
-        return min(self._factor(step), self._factor(self.from_step) * left)
+        return min(self._factor(step), self.height * left)
 
 
 class PlateauWatch(Callback):

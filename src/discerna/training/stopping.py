@@ -26,8 +26,8 @@ class PatientStopping(EarlyStopping):
         super().__init__(**arguments)
         self._rule = rule
         self._cooldown = cooldown
-        self._epochs_left: int | None = None
-        """Of the cooldown, once it has begun."""
+        self._landed_at: int | None = None
+        """The schedule's step at which the rate has come down, once that has begun."""
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Called by Lightning."""
@@ -35,44 +35,61 @@ class PatientStopping(EarlyStopping):
         self._trainer = trainer
 
     def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
-        if self._epochs_left is not None:
-            self._epochs_left -= 1
-            return self._epochs_left == 0, "the rate has fallen to 0"
         stop, reason = super()._evaluate_stopping_criteria(current)
         if (
             self._rule == "consecutive"
         ):  # as the original documented: better than the epoch before, not than the best
             self.best_score = current
-        if stop and self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED and self._lands():
-            self._epochs_left = self._cooldown
-            return False, f"{reason} The rate falls to 0 first."
+        if stop and self.stopping_reason != EarlyStoppingReason.PATIENCE_EXHAUSTED:
+            return stop, reason
+        if self._landed_at is not None:
+            self.stopping_reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
+            down = all(config.scheduler.last_epoch >= self._landed_at for config in self._schedules())
+            return down, "The rate has come down." if down else None
+        if stop and self._cooldown and self._is_too_early():
+            return False, None
+        if stop and self._lands():
+            return False, f"{reason} The rate is brought down first."
         return stop, reason
+
+    def _is_too_early(self) -> bool:
+        """Whether Lightning would train on, because of min_epochs or min_steps."""
+        trainer = self._trainer
+        return trainer.current_epoch + 1 < (trainer.min_epochs or 0) or trainer.global_step < (
+            trainer.min_steps or 0
+        )
+
+    def _schedules(self) -> list[Any]:
+        """Those whose rate can be brought down."""
+        return [
+            config
+            for config in self._trainer.lr_scheduler_configs
+            if isinstance(getattr(config.scheduler, "lr_lambdas", [None])[0], Landing)  # one for all groups
+        ]
 
     def _lands(self) -> bool:
         """Begin to bring the rate down; False where there is no cooldown, or the schedule knows none."""
-        landed = False
-        for config in self._trainer.lr_scheduler_configs if self._cooldown else []:
-            factor = getattr(config.scheduler, "lr_lambdas", [None])[0]  # one for all groups of weights
-            if isinstance(factor, Landing):
-                pieces = self._trainer.accumulate_grad_batches
-                steps = -(-int(self._trainer.num_training_batches) // pieces)
-                factor.begin(config.scheduler.last_epoch, self._cooldown * steps)
-                landed = True
-        return landed
+        schedules = self._schedules() if self._cooldown else []
+        for config in schedules:
+            pieces = self._trainer.accumulate_grad_batches
+            steps = self._cooldown * -(-int(self._trainer.num_training_batches) // pieces)
+            config.scheduler.lr_lambdas[0].begin(config.scheduler.last_epoch, steps)
+            self._landed_at = config.scheduler.last_epoch + steps
+        return bool(schedules)
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning's, and how far the cooldown has come."""
-        return {**super().state_dict(), "epochs_left": self._epochs_left}
+        return {**super().state_dict(), "landed_at": self._landed_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Called by Lightning."""
         super().load_state_dict(state_dict)
-        self._epochs_left = state_dict.get("epochs_left")
+        self._landed_at = state_dict.get("landed_at")
 
     @property
     def cooled_down(self) -> bool:
         """Whether the rate was brought down before the end."""
-        return self._epochs_left is not None
+        return self._landed_at is not None
 
 
 def build_stopping(settings: TrainSettings) -> PatientStopping | None:
