@@ -25,6 +25,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 import discerna
+from discerna import cli
 from discerna.archives import archive as archives
 from discerna.archives import limits
 from discerna.commands.convert import run
@@ -32,6 +33,7 @@ from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import DatasetError, InvalidDatasetError, NotLabeledDatasetError, OutputError
 from discerna.settings.build import build
 from discerna.settings.convert import ConvertSettings
+from picture_sets import write_pictures
 
 FLOWERS = {"rose/1.jpg": b"r1", "rose/2.jpg": b"r2", "lily/1.jpg": b"l1"}
 
@@ -888,3 +890,23 @@ def test_any_tree_comes_out_as_it_went_in(tmp_path, files, form, wrap):
     assert pictures(tmp_path / "out") == files
     assert result.pictures == len(files) and not result.left_out
     assert sorted(os.listdir(tmp_path)) == ["a", "out"]
+
+
+def test_an_input_in_the_output_is_not_deleted(tmp_path, capsys):
+    source = tmp_path / "source"
+    write_pictures(source / "train", {"blue": 2, "red": 2})
+    write_pictures(source / "valid", {"blue": 1, "red": 1})
+    assert cli.main(["convert", f"input={source}", f"output={tmp_path}/out"]) == 0
+    typed = ["convert", f"input={tmp_path}/out/train", f"output={tmp_path}/out", "overwrite=true"]
+    assert cli.main(typed) == 1
+    assert "an input lies in the output" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 6
+
+
+def test_an_archive_does_not_decide_which_file_is_read(tmp_path, capsys):
+    for name in ("/dev/zero", "../../x.lst"):
+        with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+            archive.writestr("_meta.yaml", f"type: ImageDirectory\nimage_list: {name}\n")
+            archive.writestr("a/1.png", b"x")
+        assert cli.main(["convert", f"input={tmp_path}/evil.zip", f"output={tmp_path}/out"]) == 1
+        assert "the list lies elsewhere" in capsys.readouterr().err

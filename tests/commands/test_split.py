@@ -368,7 +368,7 @@ def test_what_stands_there_is_safe(split, data):
     assert own.exists()
     Path("folder").mkdir()
     split(output="folder", overwrite=True)
-    with pytest.raises(OutputError, match="the data lie in the output"):
+    with pytest.raises(OutputError, match="an input lies in the output"):
         split(data="folder/train", output="folder", overwrite=True)
     with pytest.raises(OutputError, match="input directory"):
         split(output=data / "parts")
@@ -469,3 +469,56 @@ def test_input_is_only_read(split, data):
     split()
     split(output="copies", link="copy")
     assert state() == before
+
+
+@pytest.fixture
+def listed_in_output(data, tmp_path) -> Path:
+    """A list of pictures that an earlier split put where the next one is to go."""
+    assert cli.main(["split", f"data={data}", f"output={tmp_path}/parts", "link=copy"]) == 0
+    manifest = tmp_path / "all.csv"
+    rows = [f"{path},{path.parent.name}" for path in (tmp_path / "parts").rglob("*.png")]
+    manifest.write_text("file,label\n" + "\n".join(rows) + "\n", "utf-8")
+    return manifest
+
+
+@pytest.mark.parametrize("link", ["symlink", "manifest"])
+def test_pictures_listed_in_the_output_are_not_lost(listed_in_output, tmp_path, capsys, link):
+    before = sorted((tmp_path / "parts").rglob("*.png"))
+    typed = ["split", f"data={listed_in_output}", f"output={tmp_path}/parts", "overwrite=true"]
+    assert cli.main([*typed, f"link={link}"]) == 1
+    assert "a picture lies in the output" in capsys.readouterr().err
+    assert sorted((tmp_path / "parts").rglob("*.png")) == before
+    assert cli.main([*typed, "link=copy"]) == 0
+
+
+def test_lists_lead_to_their_pictures_though_the_output_lies_behind_a_link(data, tmp_path):
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "scratch").symlink_to(tmp_path / "real/deep")
+    parts = tmp_path / "scratch/parts"
+    assert cli.main(["split", f"data={data}", f"output={parts}", "link=manifest"]) == 0
+    assert cli.main(["check", f"train_data={parts}/train.csv", f"valid_data={parts}/valid.csv"]) == 0
+
+
+def test_what_readers_pass_over_is_in_no_part(data, tmp_path, capsys):
+    rows = [f"{path},{path.parent.name}" for path in sorted(data.glob("*/*.png"))]
+    planted_faults.drawn(4444).save(data / ".hidden.png")
+    manifest = data / "list.csv"
+    manifest.write_text("file,label\n" + "\n".join([*rows, ".hidden.png,cat"]) + "\n", "utf-8")
+    typed = ["split", f"data={manifest}", f"output={tmp_path}/parts"]
+    assert cli.main(typed) == 0
+    assert "hidden_name 1" in capsys.readouterr().out
+    manifest.write_text(manifest.read_text("utf-8").replace(",cat\n", ",.cat\n"), "utf-8")
+    assert cli.main([*typed, "overwrite=true"]) == 1
+    assert "labels that cannot be folders" in capsys.readouterr().err
+
+
+def test_each_row_of_a_picture_ties_it(data, tmp_path):
+    cats = sorted((data / "cat").glob("*.png"))
+    rows = [f"{path},{path.parent.name}," for path in sorted(data.glob("*/*.png")) if path not in cats]
+    chain = [f"{path},cat,{group}" for n, path in enumerate(cats) for group in (f"g{n}", f"g{n + 1}")]
+    manifest = data / "list.csv"
+    manifest.write_text("file,label,patient\n" + "\n".join([*rows, *chain]) + "\n", "utf-8")
+    typed = ["split", f"data={manifest}", f"output={tmp_path}/parts", "group_by=column:patient", "rare=train"]
+    assert cli.main(typed) == 0
+    with (tmp_path / "parts/split.csv").open(newline="") as file:
+        assert len({row["part"] for row in csv.DictReader(file) if row["label"] == "cat"}) == 1

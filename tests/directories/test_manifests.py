@@ -12,6 +12,7 @@ from discerna.directories.label_check import check_labels
 from discerna.directories.manifests import read_manifest
 from discerna.errors import InvalidDatasetError, NotLabeledDatasetError
 from listed_pictures import pairs, plant
+from picture_sets import write_pictures
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_spreadsheets_write_utf_16(root):
 
 
 def test_labels_are_as_written(root):
-    labels = ["007", "NA", "null", "1e5", " cat ", "1.0", "True", "a'b", "写真"]
+    labels = ["007", "NA", "null", "1e5", "cat ", "1.0", "True", "a'b", "写真"]
     plant(root, *(f"{i}.png" for i in range(len(labels))))
     text = "file,label\n" + "".join(f"{i}.png,{label}\n" for i, label in enumerate(labels))
     assert ImageDirectory.open(manifest(root, text)).labels == tuple(sorted(labels))
@@ -360,3 +361,24 @@ def test_any_cells(rows):
             return
         assert good
         assert dict(pairs(data)) == {name: next(iter(found)) for name, found in labels.items() if found}
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl", "labels.json"])
+def test_a_pipe_named_like_a_list_is_not_waited_for(tmp_path, name):
+    write_pictures(tmp_path / "data", {"blue": 2, "red": 2})
+    os.mkfifo(tmp_path / "data" / name)
+    assert len(ImageDirectory.open(tmp_path / "data")) == 4
+    with pytest.raises(InvalidDatasetError):
+        ImageDirectory.open(tmp_path / "data" / name)
+
+
+def test_blanks_after_a_comma(tmp_path):
+    write_pictures(tmp_path, {"blue": 1, "red": 1})
+    (tmp_path / "list.csv").write_text("file, label\nblue/0.png, a\nred/0.png, b\n", "utf-8")
+    assert ImageDirectory.open(tmp_path / "list.csv").labels == ("a", "b")
+
+
+def test_a_line_without_end(tmp_path):
+    (tmp_path / "list.jsonl").write_text('{"file": "a.png", "label": "a"}\n' + "x" * (1 << 20), "utf-8")
+    with pytest.raises(InvalidDatasetError, match="line without end"):
+        ImageDirectory.open(tmp_path / "list.jsonl")

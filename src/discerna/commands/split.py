@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from discerna.errors import OutputError
 from discerna.progress import SILENT, Progress
 from discerna.results.destination import whole_folder
 from discerna.settings.split import SplitSettings
-from discerna.splitting.division import NEEDED, Division, divide, refuse_single
+from discerna.splitting.division import NEEDED, Division, divide, refuse_hidden_labels, refuse_single
 from discerna.splitting.parts import write_folders, write_lists
 from discerna.splitting.record import RECORD, is_ours, write_record
 from discerna.wording import align, as_typed, counted, listed, shown
@@ -82,11 +83,14 @@ def run(settings: SplitSettings, progress: Progress = SILENT) -> SplitResult:
     """Share out the pictures of `data`."""
     output = settings.output
     where = f"output={shown(str(output))}"
-    _refuse_around(output, settings.data)
     refuse_unless_replaceable(
         output, settings.overwrite, [settings.data], is_ours, "what a split wrote, and nothing else"
     )
     directory = ImageDirectory.open(settings.data, setting="data", nested=settings.loading.nested)
+    if settings.link in ("symlink", "manifest"):
+        _refuse_listed_inside(directory, output)
+    if settings.link != "manifest":
+        refuse_hidden_labels(directory)
     if settings.rare == "refuse":
         refuse_single(directory, settings)
     division = divide(survey(directory, progress, "data", settings.loading.workers), settings, progress)
@@ -100,14 +104,19 @@ def run(settings: SplitSettings, progress: Progress = SILENT) -> SplitResult:
     return _result(division, settings, copied)
 
 
-def _refuse_around(output: Path, data: Path) -> None:
-    if output.exists() and data.resolve().is_relative_to(output.resolve()):
-        raise OutputError(
-            "the data lie in the output",
-            where=f"output={shown(str(output))}",
-            accepted=f"data={shown(str(data))} is only read",
-            remedy="choose an output elsewhere",
-        )
+def _refuse_listed_inside(directory: ImageDirectory, output: Path) -> None:
+    """A list may name pictures in the output that is to be replaced, and parts may only point to them."""
+    if directory.layout.name == "folders" or not output.exists():
+        return
+    place = os.path.join(output.resolve(), "")  # noqa: PTH118 - a prefix
+    for i in range(len(directory)):
+        if os.path.realpath(directory.path(i)).startswith(place):
+            raise OutputError(
+                "a picture lies in the output",
+                where=f"output={shown(str(output))}",
+                accepted=f"{shown(directory.path(i))} is only read",
+                remedy="choose an output elsewhere, or link=copy",
+            )
 
 
 def _result(division: Division, settings: SplitSettings, copied: int) -> SplitResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from discerna.errors import OutputError
@@ -63,7 +62,14 @@ def _copy(source: str, target: str, found: os.stat_result) -> str:
     except OSError:
         return "unreadable"
     with file, part.open("wb") as copy:
-        shutil.copyfileobj(file, copy, 1 << 20)
+        while True:
+            try:
+                chunk = file.read(1 << 20)
+            except OSError:  # of the source; one of the output goes on up
+                return "unreadable"
+            if not chunk:
+                break
+            copy.write(chunk)
     os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
     part.replace(target)
     return ""

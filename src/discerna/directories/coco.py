@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna.directories.layout import Layout
-from discerna.directories.list_text import text_of, whole_json
+from discerna.directories.list_text import head_of, text_of, whole_json
 from discerna.directories.listing import Listing
 from discerna.errors import InvalidDatasetError
 from discerna.wording import listed, shown
@@ -19,11 +19,7 @@ _PEEK = 65536
 
 def may_be_coco(path: str) -> bool:
     """Whether the beginning of the file allows it; to tell for sure it must be read whole, and may be large."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_PEEK)
-    except OSError:
-        return False
+    head = head_of(path, _PEEK)
     return any(f'"{key}"'.encode() in head for key in KEYS)
 
 

@@ -150,7 +150,8 @@ class ListReader:
         elif self.several:
             logger.warning("%s", self._ambiguous())
             self.labels.update(dict.fromkeys(self.several))
-        self.rest.others += self.unused.items()
+        known = {name for name, _ in self.rest.others}
+        self.rest.others += [(name, reason) for name, reason in self.unused.items() if name not in known]
         used = {label for label in self.labels.values() if label is not None}
         if not errors and (not self.labels or (self.must_label and len(used) < 2)):
             errors.append(self._too_few(used, len(bare)))

@@ -77,7 +77,7 @@ class Manifest:
         places = [self.columns.index(name) for name in wanted]
         width = len(self.columns)
         with opened(self.path, self.where) as text:
-            reader = csv.reader(text, delimiter=self._delimiter, strict=True)
+            reader = csv.reader(text, delimiter=self._delimiter, strict=True, skipinitialspace=True)
             try:
                 next(reader)
                 for cells in reader:
@@ -148,7 +148,10 @@ def _delimiters(path: str) -> str:
 def _header(path: str, where: str, delimiter: str) -> list[str]:
     with opened(path, where) as text:
         try:
-            return [name.strip() for name in next(csv.reader(text, delimiter=delimiter), [])]
+            return [
+                name.strip()
+                for name in next(csv.reader(text, delimiter=delimiter, skipinitialspace=True), [])
+            ]
         except csv.Error as error:
             raise InvalidDatasetError(
                 "the list is damaged", where=where, accepted=f"line 1: {error}", remedy="mend its header"

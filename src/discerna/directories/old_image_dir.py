@@ -9,6 +9,8 @@ from discerna.directories.designer_meta import META, meta_fields
 from discerna.directories.layout import Layout
 from discerna.directories.list_text import json_lines, text_of
 from discerna.directories.listing import Listing
+from discerna.errors import InvalidDatasetError
+from discerna.wording import shown
 
 
 def read_old_image_dir(folder: str, where: str) -> Listing | None:
@@ -21,6 +23,15 @@ def read_old_image_dir(folder: str, where: str) -> Listing | None:
         return None
     file = meta.get("image_list") or "images.lst"
     place = f"{where}/{file}"
+    if (
+        Path(file).is_absolute() or ".." in Path(file).parts
+    ):  # another's file decides nothing outside its folder
+        raise InvalidDatasetError(
+            "the list lies elsewhere",
+            where=where,
+            accepted=f"{META} has image_list: {shown(file)}",
+            remedy="it must lie in the same folder",
+        )
     faults: list[str] = []
     labelled = any(label is not None for _, label in _rows(str(Path(folder, file)), place, []))
     return Listing(

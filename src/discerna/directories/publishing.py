@@ -92,8 +92,16 @@ def refuse_inside(output: Path, inputs: Iterable[Path]) -> None:
 def refuse_unless_replaceable(
     output: Path, overwrite: bool, inputs: Sequence[Path], replaceable: Callable[[Path], bool], kind: str
 ) -> None:
-    """Refuse an output that lies in an input, or exists and is not what overwriting may replace."""
+    """Refuse an output that lies in an input or around one, or exists and is not what overwriting may replace."""
     refuse_inside(output, inputs)
+    for given in inputs if output.exists() else []:
+        if given.resolve().is_relative_to(output.resolve()):
+            raise OutputError(
+                "an input lies in the output",
+                where=f"output={shown(str(output))}",
+                accepted=f"{shown(str(given))} is only read",
+                remedy="choose an output elsewhere",
+            )
     if not (overwrite and os.path.lexists(output)):
         refuse_existing_output(output, overwrite=False)
     elif output.is_symlink() or not replaceable(output):

@@ -106,5 +106,8 @@ def _relative(place: str, root: str) -> bytes:
 def _beside(top: bytes, rest: Rest) -> list[str]:
     """The files directly in the folder `top` that are no pictures."""
     prefix = os.fsdecode(top + b"/" if top else b"")
-    names = [name.removeprefix(prefix) for name, _ in rest.others if name.startswith(prefix)]
+    files = (
+        name for name, reason in rest.others if reason == "unsupported_format"
+    )  # no pipe, no dangling link
+    names = [name.removeprefix(prefix) for name in files if name.startswith(prefix)]
     return sorted(name for name in names if "/" not in name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from discerna.checks.copies import same_pictures
 from discerna.checks.preflight import refuse_bad
 from discerna.checks.survey import Survey
 from discerna.directories.image_dir import ImageDirectory
+from discerna.directories.picture_files import is_ignored
 from discerna.errors import InvalidDatasetError
 from discerna.images.keys import mix
 from discerna.progress import Progress
@@ -20,6 +22,9 @@ from discerna.wording import counted, listed, shown
 
 RARE = "rare_label"
 """The reason of pictures whose label cannot be in all parts that need it."""
+
+HIDDEN = "hidden_name"
+"""The reason of pictures, as a list may have them, that every reader of the parts would pass over."""
 
 NEEDED = 2
 """The parts in which every label must be: a training needs it in the first, and is measured on the second."""
@@ -62,6 +67,18 @@ class Division:
         return [label for label, where in self.lacking().items() if len(where) == len(self.names)]
 
 
+def refuse_hidden_labels(directory: ImageDirectory) -> None:
+    """Refuse labels, as a list may have them, whose folders every reader would pass over."""
+    hidden = [label for label in directory.labels if is_ignored(os.fsencode(label))]
+    if hidden:
+        raise InvalidDatasetError(
+            "labels that cannot be folders",
+            where=f"data={shown(str(directory.place))}",
+            accepted=listed(hidden),
+            remedy="rename them, or use link=manifest",
+        )
+
+
 def refuse_single(directory: ImageDirectory, settings: SplitSettings) -> None:
     """Refuse labels with one picture where rare labels are refused, before any picture is read."""
     _refuse_rare(
@@ -73,6 +90,9 @@ def divide(found: Survey, settings: SplitSettings, progress: Progress) -> Divisi
     """Share out the pictures that were surveyed."""
     directory = found.directory
     reasons = {i: error.reason for i, error in found.bad.items()}
+    if settings.link != "manifest":
+        names = ((i, os.fsencode(directory.name(i)).rpartition(b"/")[2]) for i in range(len(directory)))
+        reasons |= {i: HIDDEN for i, name in names if i not in reasons and is_ignored(name)}
     refuse_bad(found.bad, directory, "data", skip=True, limit=settings.max_bad, group="")
     same, alike = same_pictures([found], settings.near_duplicates, progress)
     division = Division(directory, list(settings.parts()), [], [], reasons, copies=joined([*same, *alike]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.listing import file_name
@@ -75,17 +76,17 @@ def by_column(directory: ImageDirectory, positions: Iterable[int], column: str) 
             remedy="name one of them",
         )
     root = os.fsencode(directory.root)
-    text_of = {
-        os.fsdecode(file_name(row.file, root, b"")): row.more[0]
-        for row in manifest.rows(column)
-        if row.more[0]
-    }
+    texts_of: dict[str, set[str]] = {}
+    for row in manifest.rows(column):
+        with suppress(ValueError):  # a path that no file can have
+            if row.more[0]:
+                texts_of.setdefault(os.fsdecode(file_name(row.file, root, b"")), set()).add(row.more[0])
     groups: dict[str, list[int]] = {}
     for i in positions:
-        if (text := text_of.get(directory.name(i))) is not None:
+        for text in texts_of.get(directory.name(i), ()):  # of several rows of a picture, each ties it
             groups.setdefault(text, []).append(i)
     if not groups:
         raise InvalidDatasetError(
             "the column is empty for every picture", where=where, remedy="fill it, or leave out group_by"
         )
-    return list(groups.values())
+    return joined(groups.values())

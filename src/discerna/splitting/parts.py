@@ -40,13 +40,15 @@ def write_folders(division: Division, folder: Path, link: Link, progress: Progre
 def write_lists(division: Division, folder: Path, output: Path) -> None:
     """`folder/<part>.csv`: files and labels of a part; paths begin in `output`, where the folder will stand."""
     directory = division.directory
+    # Both without links: ../ in a path is taken by the system from where a link leads, not from where it stands.
+    root, place = os.path.realpath(directory.root), os.path.realpath(output)
     for part, name in enumerate(division.names):
         with (folder / f"{name}.csv").open("x", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["file", "label"])
             for i, own in enumerate(division.part):
                 if own == part:
-                    path = os.path.relpath(directory.path(i), output)
+                    path = os.path.relpath(os.path.join(root, directory.name(i)), place)  # noqa: PTH118
                     _refuse_undecodable(path)
                     table.writerow([path, directory.label(i)])
 
