@@ -76,7 +76,10 @@ def trains(name: str, size: int, create: Create, directory: Path) -> None:
     write_model_directory(directory, spec, network.state_dict(), training={}, overwrite=False)
     loaded = trained_network(ModelDirectory.open(directory))
     assert not loaded.training
-    assert torch.equal(answers(loaded, size), expected)
+    written, read = network.state_dict(), loaded.state_dict()
+    assert written.keys() == read.keys() and all(torch.equal(written[key], read[key]) for key in read)
+    # Some processors round otherwise where the same weights lie otherwise in memory.
+    torch.testing.assert_close(answers(loaded, size), expected, rtol=1e-4, atol=1e-6)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
 
 
