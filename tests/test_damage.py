@@ -28,6 +28,15 @@ def test_time_and_memory_are_bounded(tally):
     assert 0 < tally.memory < 3000
 
 
+def test_the_memory_told_is_not_that_of_who_starts_the_decoder(monkeypatch):
+    child = (
+        "from peak_memory import peak_memory; print('memory', peak_memory() >> 20); print(0, 'picture', 1.5)"
+    )
+    monkeypatch.setattr(damage, "command", lambda seed, first, end: [sys.executable, "-c", child])
+    ballast = b"1" * (300 << 20)
+    assert 0 < damage.decode_damaged(0, 0, 1).memory < len(ballast) >> 20
+
+
 def test_the_damage_is_of_all_kinds(tally):
     pairs = {(picture.form, picture.damage) for picture in map(damaged, range(COUNT // 2))}
     assert len(pairs) == len(whole()) * len(DAMAGES) == COUNT // 2

@@ -10,7 +10,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from peak_memory import peak_memory
 
 LABELS = 1000
 LINKS = 50_000
@@ -110,33 +111,26 @@ kept: list[Any] = []
 def measure(build: Callable[[str], int], path: str) -> dict[str, float]:
     """Files, seconds, and MB at the peak beyond what the process had before."""
     gc.collect()
-    with peak_memory() as peak:
+    with growth() as grown:
         began = time.perf_counter()
         files = build(path)
         seconds = time.perf_counter() - began
-    return {"files": files, "seconds": seconds, "megabytes": peak()}
+    return {"files": files, "seconds": seconds, "megabytes": grown()}
 
 
 @contextmanager
-def peak_memory() -> Iterator[Callable[[], float]]:
+def growth() -> Iterator[Callable[[], float]]:
     """A function that tells by how many MB the process grew in the block, at most."""
     if sys.platform == "linux":
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before = _resident()
-    yield lambda: (_peak() - before) / 1e6
+    yield lambda: (peak_memory() - before) / 1e6
 
 
 def _resident() -> float:
     if sys.platform == "linux":
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    return _peak()
-
-
-def _peak() -> float:
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_memory()
 
 
 def table(found: dict[int, dict[str, dict[str, float]]]) -> str:

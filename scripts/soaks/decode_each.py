@@ -16,6 +16,7 @@ from pathlib import Path
 
 from discerna.errors import UnreadablePictureError
 from discerna.images.decode import decode
+from peak_memory import peak_memory
 from soaks.damaged_pictures import damaged
 
 
@@ -33,8 +34,7 @@ def main(seed: int, first: int, end: int, memory_limit: int) -> None:
             except UnreadablePictureError as error:
                 outcome = error.reason
             print(number, outcome, round((time.perf_counter() - began) * 1000, 1), flush=True)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print("memory", most // (1 << 20 if sys.platform == "darwin" else 1 << 10), flush=True)
+    print("memory", peak_memory() >> 20, flush=True)
 
 
 if __name__ == "__main__":
