@@ -43,6 +43,7 @@ ALLOWED = {
     "checks": CHECKS,
     "splitting": SPLITTING,
     "networks": NETWORKS,
+    "tracking": SETTINGS | {"tracking"},
     "metrics": SETTINGS,
     "training": TRAINING,
     "results": RESULTS,

@@ -12,7 +12,7 @@ from typing import Any
 from discerna import console
 from discerna.errors import SettingsError
 from discerna.settings.build import nearest
-from discerna.settings.verbs import VERBS
+from discerna.settings.verbs import FAMILIES, VERBS, family
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,17 +35,39 @@ def _dispatch(typed: list[str]) -> None:
         console.result(f"discerna {__version__}")
         return
     verb, *rest = typed
+    if verb in FAMILIES:
+        if not rest or rest[0] in ("-h", "--help"):
+            from discerna import help_text
+
+            console.result(help_text.of_family(verb))
+            return
+        verb, rest = f"{verb} {rest[0]}", rest[1:]
     if verb not in VERBS:
-        raise SettingsError(
-            "unknown command", where=verb, accepted=f"it is {' | '.join(VERBS)}", remedy=nearest(verb, VERBS)
-        )
+        raise _unknown_command(verb)
     flags, overrides = _parse(verb, rest)
+    overrides = with_positional(verb, overrides)
     if flags.help:
         from discerna import help_text
 
         console.result(help_text.of_verb(verb))
         return
     _run(verb, flags, overrides)
+
+
+def _unknown_command(verb: str) -> SettingsError:
+    first, _, second = verb.partition(" ")
+    if second:
+        known = list(family(first))
+        return SettingsError(
+            "unknown command",
+            where=verb,
+            accepted=f"{first} has {' | '.join(known)}",
+            remedy=nearest(second, known),
+        )
+    known = list(dict.fromkeys(name.partition(" ")[0] for name in VERBS))
+    return SettingsError(
+        "unknown command", where=verb, accepted=f"it is {' | '.join(known)}", remedy=nearest(verb, known)
+    )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,6 +96,29 @@ def _parse(verb: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
                 remedy=nearest(other, known),
             )
     return flags, others
+
+
+def with_positional(verb: str, words: list[str]) -> list[str]:
+    """The overrides, with words that have no NAME= as the value of the verb's positional setting."""
+    key = VERBS[verb].positional
+    if not key:
+        return words
+    from discerna.overrides import quoted
+    from discerna.settings.keys import is_path_list, known_keys
+
+    bare = [word for word in words if "=" not in word and not word.startswith(("-", "~", "+"))]
+    if not bare:
+        return words
+    rest = [word for word in words if word not in bare]
+    if is_path_list(known_keys(VERBS[verb].settings)[key]):
+        return [f"{key}=[{','.join(map(quoted, bare))}]", *rest]
+    if len(bare) > 1:
+        raise SettingsError(
+            f"{verb} takes one {key}",
+            where=" ".join(bare),
+            remedy="quote it if it holds a blank; see --help",
+        )
+    return [f"{key}={quoted(bare[0])}", *rest]
 
 
 def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
@@ -105,7 +150,7 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
         result = launch.train(settings, console.progress())
     else:
         with console.held_signals():
-            command = import_module(f"discerna.commands.{verb}")
+            command = import_module(f"discerna.commands.{VERBS[verb].module}")
         result = command.run(settings, console.progress())
     summary = result.summary()
     if summary:

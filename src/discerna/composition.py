@@ -52,7 +52,7 @@ def _config(verb: str, prepared: Sequence[str], source: Source, whole: bool = Fa
 
     with _hydra(source):
         try:
-            name = source.config_name or verb
+            name = source.config_name or VERBS[verb].module
             config = hydra_compose(name, list(prepared), return_hydra_config=whole)
             if isinstance(old := config.get("transforms"), str):
                 first = _from_old_transforms(old, prepared)

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from discerna.settings.build import alternatives, describe, hints
-from discerna.settings.verbs import VERBS, Verb
+from discerna.settings.verbs import FAMILIES, VERBS, Verb, family
 from discerna.wording import align, width
 
 _LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?: +(?P<value>[^#]*?))?(?: *# (?P<comment>.*))?$")
@@ -25,7 +25,8 @@ FLAGS = (
 
 def overview(version: str) -> str:
     """What `discerna --help` prints."""
-    verbs = [(f"  {verb.name}", verb.summary) for verb in VERBS.values()]
+    verbs = [(f"  {verb.name}", verb.summary) for verb in VERBS.values() if " " not in verb.name]
+    verbs += [(f"  {name}", f"{told}: {', '.join(family(name))}") for name, told in FAMILIES.items()]
     return "\n".join(
         [
             f"discerna {version}: train an image classifier from two folders of labelled pictures.",
@@ -46,11 +47,25 @@ def overview(version: str) -> str:
     )
 
 
+def of_family(name: str) -> str:
+    """What `discerna FAMILY --help` prints: its commands."""
+    verbs = family(name).values()
+    return "\n".join(
+        [
+            f"discerna {name}: {FAMILIES[name]}.",
+            "",
+            align([(f"  discerna {verb.name}", verb.summary) for verb in verbs]),
+            "",
+            f"  discerna {name} COMMAND --help shows its settings.",
+        ]
+    )
+
+
 def of_verb(name: str) -> str:
     """What `discerna VERB --help` prints: every setting with default, comment and range."""
     verb = VERBS[name]
     conf = files("discerna.conf")
-    text = (conf / f"{name}.yaml").read_text("utf-8")
+    text = (conf / f"{verb.module}.yaml").read_text("utf-8")
     lines = [
         f"discerna {name}: {verb.summary}.",
         "",

@@ -246,7 +246,7 @@ def check_source(source: Source, verb: str) -> Source:
                 where=f"--config-name {name}",
                 accepted=f"found: {', '.join(known)}",
                 remedy=nearest(name, known)
-                or f"write {name}.yaml into --config-dir, its defaults starting with {verb}",
+                or f"write {name}.yaml into --config-dir, its defaults starting with {VERBS[verb].module}",
             )
     return Source(directory, name)
 

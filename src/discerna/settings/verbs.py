@@ -20,9 +20,17 @@ class Verb:
     """One command of `discerna`."""
 
     name: str
+    """One word, or two: `runs list`."""
     summary: str
     settings: type[Any]
     example: str
+    positional: str = ""
+    """The setting that a word without NAME= is the value of."""
+
+    @property
+    def module(self) -> str:
+        """The name of its file in commands/ and in conf/."""
+        return self.name.replace(" ", "_")
 
 
 VERBS = {
@@ -74,3 +82,11 @@ VERBS = {
         Verb("demo", "write a small labelled picture set to try things on", DemoSettings, "output=demo"),
     )
 }
+
+FAMILIES: dict[str, str] = {}
+"""First words of commands of two words."""
+
+
+def family(name: str) -> dict[str, Verb]:
+    """The commands whose first word is `name`, by the second."""
+    return {verb.name.partition(" ")[2]: verb for verb in VERBS.values() if verb.name.startswith(f"{name} ")}

@@ -1,0 +1,1 @@
+"""Other programs that keep runs and models: MLflow."""
