@@ -23,6 +23,7 @@ IMAGES = DIRECTORIES | {"images", "machine"}
 CHECKS = IMAGES | {"checks"}
 SPLITTING = CHECKS | {"splitting"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
+RUNS = DIRECTORIES | {"runs"}
 RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
 TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks"}
 ALLOWED = {
@@ -43,17 +44,20 @@ ALLOWED = {
     "checks": CHECKS,
     "splitting": SPLITTING,
     "networks": NETWORKS,
+    "environment": MACHINE,
+    "runs": RUNS,
     "tracking": SETTINGS | {"tracking"},
     "metrics": SETTINGS,
     "training": TRAINING,
     "results": RESULTS,
     "recipes": IMAGES | {"recipes", "conf"},
-    "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | {"commands"},
+    "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | RUNS | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps"},
     "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
-    "api": SETTINGS | {"composition", "overrides", "console", "launch", "commands", "directories", "results"},
+    "api": SETTINGS
+    | {"composition", "overrides", "console", "launch", "commands", "directories", "results", "runs"},
     "__main__": {"cli"},
     "__init__": {"api", "errors", "version"},
 }
@@ -128,7 +132,20 @@ def test_import_is_light():
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "create ", "train ", "score ", "evaluate ", "check ", "convert ", "split ", "env ", "demo "],
+    [
+        "",
+        "create ",
+        "train ",
+        "score ",
+        "evaluate ",
+        "check ",
+        "convert ",
+        "split ",
+        "env ",
+        "demo ",
+        "runs ",
+        "runs list ",
+    ],
 )
 def test_help_is_light(verb):
     found = loaded(f"from discerna.cli import main; main({(verb + '--help').split()!r})")

@@ -24,6 +24,13 @@ REQUIRED = {
     "demo": ["output=o"],
     "check": ["data=d"],
     "split": ["data=d", "output=o"],
+    "runs list": [],
+    "runs best": [],
+    "runs show": ["run=r"],
+    "runs logs": ["run=r"],
+    "runs files": ["run=r"],
+    "runs download": ["run=r", "output=o"],
+    "runs compare": ["runs=[a,b]"],
 }
 
 

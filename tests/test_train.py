@@ -61,6 +61,7 @@ def test_a_run_leaves_a_model_and_a_run_folder(train, tmp_path):
     ]  # fmt: skip
     assert {p.name for p in result.run.iterdir()} == {
         "settings.json", "run.log", "metrics.csv", "pictures.json", "checkpoints", "result.json",
+        "status.json", "run.lock", "environment.json",
     }  # fmt: skip
     assert sorted(p.name for p in (result.run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert json.loads((result.output / "model.json").read_text())["labels"] == ["blue", "green", "red"]

@@ -10,7 +10,7 @@
 Importing this module loads neither torch nor Lightning; the functions do when they are called.
 """
 
-from discerna.api import check, convert, create, evaluate, load, score, split, train
+from discerna.api import check, convert, create, evaluate, list_runs, load, score, split, train
 from discerna.errors import (
     DatasetError,
     DiscernaError,
@@ -25,6 +25,8 @@ from discerna.errors import (
     OutOfMemoryError,
     OutputError,
     ProcessError,
+    ProcessKilledError,
+    RunNotFoundError,
     SettingsError,
     TrainingError,
     UnreadablePictureError,
@@ -45,6 +47,8 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "ProcessError",
+    "ProcessKilledError",
+    "RunNotFoundError",
     "SettingsError",
     "TrainingError",
     "UnreadablePictureError",
@@ -53,6 +57,7 @@ __all__ = [
     "convert",
     "create",
     "evaluate",
+    "list_runs",
     "load",
     "score",
     "split",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from discerna.commands.split import SplitResult
     from discerna.directories.run_result import RunResult
     from discerna.results.predictor import Predictor
+    from discerna.runs.run import Run
 
 PathLike = str | os.PathLike[str]
 
@@ -83,6 +84,16 @@ def evaluate(*, model: PathLike, data: PathLike, **settings: Any) -> EvaluateRes
     from discerna.commands import evaluate as command
 
     return command.run(composed, console.progress())
+
+
+def list_runs(
+    folder: PathLike = ".", *, where: str | None = None, sort: str = "began", limit: int | None = None
+) -> list[Run]:
+    """The runs below a folder: `where="accuracy>0.9,optimizer=sgd"`, `sort="-accuracy"`."""
+    from discerna.runs.listing import chosen
+    from discerna.settings.build import absolute
+
+    return chosen(absolute(folder), where, sort, limit)
 
 
 def load(path: PathLike, *, device: str = "auto", views: str = "one") -> Predictor:

@@ -152,8 +152,8 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
         with console.held_signals():
             command = import_module(f"discerna.commands.{VERBS[verb].module}")
         result = command.run(settings, console.progress())
-    summary = result.summary()
-    if summary:
-        console.result(summary)
-    if verb == "check":
+    for text in result.stream() if hasattr(result, "stream") else [result.summary()]:
+        if text:
+            console.result(text)
+    if hasattr(result, "raise_failures"):
         result.raise_failures()

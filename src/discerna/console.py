@@ -14,17 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from discerna.errors import DiscernaError, OutputError, SettingsError
+from discerna.errors import DiscernaError, OutputError, SettingsError, Terminated
 from discerna.progress import SILENT, Advance, Progress
 from discerna.wording import shown
 
 LOG = logging.getLogger("discerna")
 
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt, no ordinary `except` may swallow it."""
 
 
 def result(text: str) -> None:

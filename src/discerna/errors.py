@@ -9,6 +9,7 @@
     │   ├── NotLabeledDatasetError     D0024  the pictures lie in no label folders
     │   └── InvalidDatasetError        D0018  missing, empty, mismatching labels, ...
     │       └── UnreadablePictureError D0019  one picture cannot be decoded
+    ├── RunNotFoundError               D2070  no run is meant by what was given, or several are
     ├── OutputError                    D2010  an output exists, or cannot be written
     ├── MachineError                   D2020  the device, precision or strategy asked for is not there
     ├── MissingExtraError              D2030  an optional package is not installed
@@ -17,6 +18,7 @@
     │   ├── DivergedError              D2040  the loss became NaN or infinite
     │   └── OutOfMemoryError           D0138  the device or the machine ran out of memory
     └── ProcessError                   D2050  one of several processes, or a job of a sweep, failed
+        └── ProcessKilledError         D2051  it was killed from outside, as by kill -9 or for want of memory
 
 The codes 0018, 0024, 0138, 0158, 0159 and 0162 are the numbers that the Azure ML designer used for the same faults.
 A message reads `<what is wrong>: <where>; <what is accepted or present>; <what to do>`.
@@ -120,6 +122,12 @@ class UnreadablePictureError(InvalidDatasetError):
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
+class RunNotFoundError(DiscernaError):
+    """No run is meant by what was given, or several are."""
+
+    code = "D2070"
+
+
 class OutputError(DiscernaError):
     """An output exists already, or cannot be written."""
 
@@ -173,6 +181,16 @@ class ProcessError(DiscernaError):
     """One of several processes, or a job of a sweep, failed."""
 
     code = "D2050"
+
+
+class ProcessKilledError(ProcessError):
+    """A process was killed from outside: by kill -9, or by a system that ran out of memory."""
+
+    code = "D2051"
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; no mistake, and like KeyboardInterrupt no ordinary `except` may swallow it."""
 
 
 def combined(errors: Sequence[DiscernaError]) -> DiscernaError:

@@ -11,6 +11,8 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +21,9 @@ from typing import Any
 from discerna import console, machine
 from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.directories.run_folder import RunFolder
-from discerna.directories.run_result import RunResult
-from discerna.errors import DiscernaError, ProcessError
+from discerna.directories.run_result import ALL_EPOCHS, RunResult
+from discerna.directories.run_status import State
+from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
 
@@ -31,14 +34,49 @@ SECRETS = "DISCERNA_SECRETS"
 def train(settings: TrainSettings, progress: Progress) -> RunResult:
     """Run a training to its end, in this process or in several."""
     folder, settings, hidden = prepare(settings)
-    try:
+    with recorded(folder):
         count = machine.processes(settings.trainer).value
         if count == 1:
             return run_here(settings, folder, progress)
         return _run_several(settings, folder, hidden, count)
-    except DiscernaError as error:
-        folder.write_error(error)
+
+
+@contextmanager
+def recorded(folder: RunFolder) -> Iterator[None]:
+    """Write how the run of the block ended, and let go of its folder; after a kill -9 its lock tells."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):  # what went wrong is told, not that a full disk cannot hold it
+            if isinstance(error, DiscernaError):
+                folder.write_error(error)
+            folder.end(*_end_of(error))
         raise
+    result = RunResult.read(folder.result)
+    try:
+        folder.end(
+            "finished" if result.stopped == ALL_EPOCHS else "stopped early",
+            result.stopped,
+            figures=result.figures,
+            best_epoch=result.best_epoch,
+            epochs_trained=result.epochs_trained,
+            best=result.best_row,
+        )
+    except OSError as error:
+        console.LOG.warning("%s: not written: %s", folder.status_file, error.strerror)
+
+
+def _end_of(error: BaseException) -> tuple[State, str]:
+    match error:
+        case KeyboardInterrupt():
+            return "killed", "interrupted by Ctrl-C (SIGINT)"
+        case Terminated():
+            return "killed", "terminated (SIGTERM)"
+        case ProcessKilledError():
+            return "killed", str(error)
+        case DiscernaError():
+            return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}"
 
 
 def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
@@ -132,13 +170,13 @@ def failure(folder: RunFolder, code: int) -> DiscernaError:
     if code in (130, -signal.SIGINT):
         raise KeyboardInterrupt
     if code in (143, -signal.SIGTERM):
-        raise console.Terminated
+        raise Terminated
     error = folder.read_error()
     if error is not None:
         return error
-    told = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return ProcessError(
-        "a process of the training failed",
-        where=told,
-        accepted=f"its messages stand above and in {folder.log}",
-    )
+    found = f"its messages stand above and in {folder.log}"
+    if code < 0:
+        return ProcessKilledError(
+            "a process of the training was killed", where=signal.Signals(-code).name, accepted=found
+        )
+    return ProcessError("a process of the training failed", where=f"exit code {code}", accepted=found)

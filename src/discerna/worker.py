@@ -15,13 +15,15 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from discerna import console, launch, machine
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import DiscernaError, ProcessError
+from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
 from discerna.progress import SILENT
+
+Action = Callable[[RunFolder, argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.quiet:
         _end_with_parent()
     action = _be_agent if given.processes > 1 else _be_worker
-    return console.guard(lambda: action(folder, given), telling=not given.quiet)
+    return console.guard(lambda: _answered_for(folder, given, action), telling=not given.quiet)
+
+
+def _answered_for(folder: RunFolder, given: argparse.Namespace, action: Action) -> None:
+    """Do the work; write how the run ended, unless who started this process does."""
+    if given.quiet or not machine.is_first_process():
+        action(folder, given)
+        return
+    folder = folder.restarted()
+    with launch.recorded(folder):
+        action(folder, given)
 
 
 def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
@@ -68,15 +80,19 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
     try:
         elastic_launch(config, sys.executable)(*command)
     except SignalException as stopped:
-        raise (KeyboardInterrupt if stopped.sigval == 2 else console.Terminated) from None
+        raise (KeyboardInterrupt if stopped.sigval == 2 else Terminated) from None
     except ChildFailedError as failed:
         rank, first = failed.get_first_failure()
-        raise folder.read_error() or ProcessError(
-            "a process of the training failed",
+        killed = first.exitcode == -signal.SIGKILL
+        kind = ProcessKilledError if killed else ProcessError
+        error = folder.read_error() or kind(
+            "a process of the training " + ("was killed" if killed else "failed"),
             where=f"process {rank} of {given.processes}",
-            accepted=f"exit code {first.exitcode}",
+            accepted="SIGKILL" if killed else f"exit code {first.exitcode}",
             remedy=f"its messages stand above and in {folder.log}",
-        ) from None
+        )
+        folder.write_error(error)  # for who started this agent
+        raise error from None
     finally:
         logs.cleanup()
 

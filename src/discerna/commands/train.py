@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
+from discerna import environment
+from discerna import machine as machines
 from discerna.directories.model_dir import ModelDirectory, write_model_directory
-from discerna.directories.run_folder import RunFolder
+from discerna.directories.run_folder import RunFolder, write_json
 from discerna.directories.run_result import RunResult
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
@@ -23,6 +25,8 @@ LOG = logging.getLogger("discerna")
 def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
     """Train to the best epoch, write the model directory, measure it by the exact path."""
     began = time.monotonic()
+    if machines.processes(settings.trainer).value == 1 or machines.is_first_process():
+        write_json(folder.environment, environment.describe())
     import_user_modules(settings.networks.modules)
     ready = prepare(settings, folder, began, progress)
     outcome = fit(ready.classifier, ready.data, ready.settings, ready.machine, folder, progress)

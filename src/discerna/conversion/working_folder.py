@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from discerna.directories.file_lock import FileLock
 from discerna.directories.write_aside import unwritable
 from discerna.errors import OutputError
 from discerna.wording import shown
@@ -82,10 +82,10 @@ def working_folder(output: Path, identity: Any) -> Iterator[WorkingFolder]:
     else:
         shutil.rmtree(path, ignore_errors=True)
     finally:
-        os.close(lock)
+        lock.release()
 
 
-def _lock(path: Path, output: Path) -> int:
+def _lock(path: Path, output: Path) -> FileLock:
     """Make the folder ours alone; a lock ends with its process, however that ends."""
     while True:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -96,20 +96,17 @@ def _lock(path: Path, output: Path) -> int:
                 where=shown(str(path)),
                 remedy="choose another output, or have it removed",
             )
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+            lock = FileLock.take(path)
+        except FileNotFoundError:  # the call that held it has removed the folder
+            continue
+        if lock is None:
             raise OutputError(
                 "another convert is making this output",
                 where=f"output={shown(str(output))}",
                 remedy="wait for it, or choose another output",
-            ) from None
-        # The call that held the lock may have removed the folder since.
-        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
-        os.close(descriptor)
+            )
+        return lock
 
 
 def _prepare(path: Path, identity: str) -> None:

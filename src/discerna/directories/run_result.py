@@ -11,6 +11,9 @@ from typing import Any
 from discerna.directories.run_folder import write_json
 from discerna.wording import as_typed, shown
 
+ALL_EPOCHS = "all epochs trained"
+"""Why a training ended that nothing stopped."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -30,6 +33,11 @@ class RunResult:
     epochs: list[dict[str, float]]
     """A row of metrics for each epoch."""
     seconds: float
+
+    @property
+    def best_row(self) -> dict[str, float]:
+        """The metrics of the best epoch; empty where no epoch was recorded."""
+        return next((row for row in self.epochs if row["epoch"] == self.best_epoch), {})
 
     @property
     def accuracy(self) -> float:

@@ -15,7 +15,7 @@ from discerna.settings.logger import LoggerSettings
 from discerna.settings.networks import NetworksSettings
 from discerna.settings.optimizer import OptimizerSettings
 from discerna.settings.preprocessing import Fit, Interpolation
-from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Below, ModelReference
+from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Below, ModelReference, Verbatim
 from discerna.settings.scheduler import AzurePolynomialSettings, SchedulerSettings
 from discerna.settings.trainer import TrainerSettings
 
@@ -37,6 +37,7 @@ class TrainSettings:
     train_data: Path
     valid_data: Path
     output: Path | None
+    experiment_name: Annotated[str, Verbatim("a name")]
     epochs: Annotated[int, AtLeast(1)]
     batch_size: Annotated[int, AtLeast(1)]
     learning_rate: Annotated[float, AtLeast(SMALLEST_DOUBLE)] | Literal["find"]
@@ -81,6 +82,10 @@ class TrainSettings:
                 where=f"train_data=valid_data={self.train_data}",
                 accepted="two directories with different pictures",
                 remedy="keep about a tenth of the pictures of each label apart for validation",
+            )
+        if not self.experiment_name.strip():
+            raise SettingsError(
+                "a name is empty", where="experiment_name=", remedy="leave it out for `default`"
             )
         if self.model_is_directory and (self.pretrained is not False or self.arguments):
             raise SettingsError(

@@ -10,6 +10,15 @@ from discerna.settings.convert import ConvertSettings
 from discerna.settings.create import CreateSettings
 from discerna.settings.demo import DemoSettings
 from discerna.settings.env import EnvSettings
+from discerna.settings.runs import (
+    RunsBestSettings,
+    RunsCompareSettings,
+    RunsDownloadSettings,
+    RunsFilesSettings,
+    RunsListSettings,
+    RunsLogsSettings,
+    RunsShowSettings,
+)
 from discerna.settings.score import EvaluateSettings, ScoreSettings
 from discerna.settings.split import SplitSettings
 from discerna.settings.train import TrainSettings
@@ -78,12 +87,37 @@ VERBS = {
             ConvertSettings,
             "input=flowers.zip output=data/flowers",
         ),
+        Verb(
+            "runs list", "the trainings below a folder", RunsListSettings, "models sort=-accuracy", "folder"
+        ),
+        Verb("runs show", "all about one", RunsShowSettings, "models/flowers", "run"),
+        Verb(
+            "runs logs",
+            "what one has told, or tells now",
+            RunsLogsSettings,
+            "models/flowers follow=true",
+            "run",
+        ),
+        Verb("runs files", "what one has left", RunsFilesSettings, "models/flowers", "run"),
+        Verb(
+            "runs download",
+            "copy that, all or some of it",
+            RunsDownloadSettings,
+            "models/flowers output=copy files=[metrics.csv,model]",
+            "run",
+        ),
+        Verb(
+            "runs compare", "several side by side", RunsCompareSettings, "models/flowers models/roses", "runs"
+        ),
+        Verb(
+            "runs best", "the best one", RunsBestSettings, "models where=epochs>=5 metric=accuracy", "folder"
+        ),
         Verb("env", "describe this machine and what is installed", EnvSettings, ""),
         Verb("demo", "write a small labelled picture set to try things on", DemoSettings, "output=demo"),
     )
 }
 
-FAMILIES: dict[str, str] = {}
+FAMILIES = {"runs": "trainings and what became of them"}
 """First words of commands of two words."""
 
 

@@ -169,10 +169,11 @@ def _run_job(job: Job) -> JobRecord:
 
     try:
         folder, settings, hidden = launch.prepare(job.settings)
-        count = machine.processes(settings.trainer).value
-        code = launch.run_job(launch.worker_command(folder, count, settings.networks.modules), hidden)
-        if code != 0:
-            raise launch.failure(folder, code)
+        with launch.recorded(folder):
+            count = machine.processes(settings.trainer).value
+            code = launch.run_job(launch.worker_command(folder, count, settings.networks.modules), hidden)
+            if code != 0:
+                raise launch.failure(folder, code)
         return record("done", RunResult.read(folder.result))
     except DiscernaError as error:
         LOG.warning("job %d failed: %s", job.number, error)

@@ -178,7 +178,9 @@ class BadPictureWatch(Callback):
 
 def _report(directory: ImageDirectory, bad: Bad) -> dict[str, Any]:
     """What pictures.json says of a directory: used and skipped are all that was found."""
+    used = directory.without(set(bad)) if bad else directory
     return {
+        "fingerprint": used.fingerprint(),
         "found": len(directory),
         "used": len(directory) - len(bad),
         "skipped": [_told(directory, i, error, BEFORE) for i, error in sorted(bad.items())],

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
 
+from discerna.directories.run_result import ALL_EPOCHS
 from discerna.settings.early_stopping import EarlyStoppingSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.training.schedules import Landing
@@ -145,4 +146,4 @@ def reason(
             "max_steps" if 0 < settings.trainer.max_steps <= trainer.global_step else "max_time or a callback"
         )
         return f"stopped by {limit}"
-    return "all epochs trained"
+    return ALL_EPOCHS

@@ -19,7 +19,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from torch import Tensor
 
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import DivergedError
+from discerna.errors import DivergedError, Terminated
 from discerna.machine import Choice, Machine
 from discerna.progress import Progress
 from discerna.settings.recipe import Recipe
@@ -221,12 +221,16 @@ class LoggedSummary(ModelSummary):
 
 @contextmanager
 def _interruptible(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt: Lightning turns it into exit(1) and leaves SIGINT ignored."""
+    """Signals stay what they are: Lightning turns them into exits with other codes, and leaves SIGINT ignored."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if main else None
     try:
         yield
     except SystemExit:
+        if (
+            trainer.received_sigterm
+        ):  # ours was swallowed, as some library code does, and Lightning has noticed
+            raise Terminated from None
         if trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from None
         raise

@@ -1,0 +1,102 @@
+"""How a run stands: status.json in its folder, and a lock that tells whether its process still lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from discerna.directories.file_lock import is_locked
+
+State = Literal["running", "finished", "stopped early", "failed", "killed"]
+
+GONE = "its process is gone without a word, as after kill -9, or when memory or power ran out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """What status.json holds."""
+
+    state: State
+    reason: str
+    """Why it ended so; empty while it runs."""
+    experiment_name: str
+    model: str
+    """The network's name, or the model directory that training began from."""
+    monitor: str
+    epochs: int
+    """How many were asked for."""
+    began: str
+    """ISO 8601, with the zone."""
+    ended: str | None
+    host: str
+    process: int
+    figures: dict[str, float]
+    """Those of the trained model, by the exact path; empty until there is one."""
+    best_epoch: int | None
+    epochs_trained: int | None
+    best: dict[str, float]
+    """The best epoch's row of metrics."""
+
+    @classmethod
+    def begin(cls, *, experiment_name: str, model: str, monitor: str, epochs: int) -> RunStatus:
+        """That of a run which this process starts now."""
+        return cls(
+            state="running",
+            reason="",
+            experiment_name=experiment_name,
+            model=model,
+            monitor=monitor,
+            epochs=epochs,
+            began=now(),
+            ended=None,
+            host=socket.gethostname(),
+            process=os.getpid(),
+            figures={},
+            best_epoch=None,
+            epochs_trained=None,
+            best={},
+        )
+
+    def end(self, state: State, reason: str, **told: Any) -> RunStatus:
+        """The status once the run has ended."""
+        return replace(self, state=state, reason=reason, ended=now(), **told)
+
+    def as_json(self) -> dict[str, Any]:
+        """What the file holds."""
+        return asdict(self)
+
+
+def now() -> str:
+    """The time, in this machine's zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def read_status(file: Path, lock: Path) -> RunStatus | None:
+    """The status in `file`; a run whose lock nobody holds any more was killed. None where there is none."""
+    held = is_locked(lock)  # first: a run that ends now has written its end before it lets go
+    try:
+        status = RunStatus(**json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    if status.state not in get_args(State):
+        return None
+    if held is None:  # a file system without locks
+        held = status.host != socket.gethostname() or _lives(status.process)
+    if status.state == "running" and not held:
+        return replace(status, state="killed", reason=GONE)
+    return status
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,1 @@
+"""Runs as their folders tell of them: found, shown, compared, followed, copied."""

@@ -1,0 +1,352 @@
+"""Runs as their folders tell of them: states told apart, found, filtered, compared, copied."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import discerna
+from discerna.directories.run_folder import write_json
+from discerna.errors import DivergedError, OutputError, RunNotFoundError, SettingsError
+from discerna.runs.finding import find_runs, the_run
+from discerna.runs.run import Run
+from picture_sets import TESTS
+from run_folders import write_run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(runs):
+    return [run.name for run in runs]
+
+
+TINY = ["model=tiny", "networks.modules=[tiny_networks]", "batch_size=8", "trainer.precision=32-true"]
+
+
+def start(pictures: Path, room: Path, *more: str) -> "subprocess.Popen[bytes]":
+    data = [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "discerna", "train", *TINY, *data, *more],
+        cwd=room,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.05)
+
+
+def test_every_end_is_told_apart(pictures, here):
+    given = {
+        "model": "tiny",
+        "train_data": pictures / "train",
+        "valid_data": pictures / "valid",
+        "batch_size": 8,
+        "trainer": {"precision": "32-true"},
+    }
+    discerna.train(**given, output="finished", epochs=1, experiment_name="flowers")
+    at_once = {"cooldown": 0}
+    discerna.train(
+        **given,
+        output="early",
+        epochs=40,
+        learning_rate=3.0,
+        scheduler="constant",
+        patience=1,
+        early_stopping=at_once,
+    )
+    with pytest.raises(DivergedError):
+        discerna.train(**given, output="failed", epochs=1, learning_rate=1e30)
+    states = {run.name: run.state for run in discerna.list_runs()}
+    assert states == {"finished": "finished", "early": "stopped early", "failed": "failed"}
+    early, failed, finished = discerna.list_runs(sort="run")
+    assert "valid_loss was not better" in early.reason
+    assert "the loss became NaN" in failed.reason and failed.output is None
+    assert finished.reason == "all epochs trained" and finished.output == here / "finished"
+    assert finished.value("experiment_name") == "flowers" and finished.value("model") == "tiny"
+    result = json.loads((here / "finished.run" / "result.json").read_text())
+    assert finished.value("accuracy") == result["figures"]["accuracy"]
+    assert [row["epoch"] for row in finished.epochs()] == [1.0]
+    training = json.loads((here / "finished" / "training.json").read_text())
+    for part in ("train", "valid"):
+        assert finished.pictures[f"{part}_data"]["fingerprint"] == training["data"][part]["fingerprint"]
+    assert "experiment_name" not in training["settings"]
+    environment = finished.environment
+    assert environment["packages"]["torch"] and environment["machine"]["cores"] and environment["python"]
+
+
+@pytest.mark.parametrize(
+    ("signals", "state", "reason"),
+    [
+        ([signal.SIGKILL], "killed", "gone without a word"),
+        pytest.param([signal.SIGTERM], "killed", "terminated (SIGTERM)", marks=pytest.mark.slow),
+        pytest.param([signal.SIGINT], "killed", "interrupted by Ctrl-C (SIGINT)", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_goes_on_and_one_that_was_killed(pictures, here, signals, state, reason):
+    going = start(pictures, here, "output=m", "epochs=100000", "early_stopping=none", "loading.workers=1")
+    run = Run(here / "m.run")
+    try:
+        wait_for(lambda: run.epochs())
+        assert Run(run.path).state == "running"
+        with pytest.raises(OutputError, match=f"a run is going on in the run folder.*process {going.pid} on"):
+            discerna.train(
+                model="tiny",
+                train_data=pictures / "train",
+                valid_data=pictures / "valid",
+                output="m",
+                overwrite=True,
+            )
+        for number in signals:
+            going.send_signal(number)
+        going.wait(timeout=60)
+    finally:
+        going.kill()
+    # At once, though a loader's worker may live on for some seconds.
+    ended = Run(run.path)
+    assert ended.state == state and reason in ended.reason
+    assert ended.value("epochs_trained") >= 1 and ended.value("valid_loss") > 0
+
+
+@pytest.mark.slow
+def test_a_process_of_two_that_is_killed(pictures, here):
+    going = start(
+        pictures, here, "output=m", "epochs=100000", "early_stopping=none", "trainer=cpu", "trainer.devices=2"
+    )
+    try:
+        wait_for(lambda: Run(here / "m.run").epochs())
+        workers = subprocess.run(
+            ["pgrep", "-f", f"discerna.worker {here / 'm.run'}"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        newest = max(map(int, workers))
+        os.kill(newest, signal.SIGKILL)
+        going.wait(timeout=60)
+    finally:
+        going.kill()
+    ended = Run(here / "m.run")
+    assert ended.state == "killed" and "SIGKILL" in ended.reason
+
+
+@pytest.mark.slow
+def test_jobs_of_a_sweep_are_runs(discerna, pictures, here):
+    discerna(
+        "train", "-m", *TINY, f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}", "epochs=1",
+        "output=s", "learning_rate=1e30,0.001", code=1,
+    )  # fmt: skip
+    assert {run.name: run.state for run in find_runs(here)} == {"0": "failed", "1": "finished"}
+
+
+def test_runs_are_found_and_nothing_else(here):
+    write_run(here / "models" / "a.run")
+    write_run(here / "deep" / "er" / "still" / "b.run")
+    write_run(here / "runs" / "2026-01-01_00-00-00")
+    write_run(here / ".hidden" / "c.run")
+    write_run(here / "venv" / "d.run")
+    (here / "venv" / "pyvenv.cfg").touch()
+    (here / "models" / "not.run").mkdir()
+    (here / "models" / "other.run").mkdir()
+    (here / "models" / "other.run" / "settings.json").write_text('{"command": "train"}')
+    (here / "link.run").symlink_to(here / "models" / "a.run")
+    (here / "loop").symlink_to(here)
+    assert sorted(names(find_runs(here))) == ["2026-01-01_00-00-00", "a", "b"]
+    assert names(find_runs(here / "models" / "a.run")) == ["a"]
+    assert find_runs(here / "nowhere") == []
+
+
+def test_a_run_is_named_in_several_ways(here):
+    write_run(here / "models" / "a.run")
+    write_run(here / "runs" / "b")
+    (here / "runs" / "b" / "model").mkdir()
+    for given in ("a", "models/a", "models/a.run", here / "models" / "a"):
+        assert the_run(here / given, here).path == here / "models" / "a.run"
+    assert the_run(here / "runs" / "b" / "model", here).name == "b"
+    with pytest.raises(
+        RunNotFoundError, match=r"no such run: run=models/c; 2 in \.; did you mean models/a\.run"
+    ):
+        the_run(here / "models" / "c", here)
+    write_run(here / "other" / "a.run")
+    with pytest.raises(
+        RunNotFoundError, match=r"several runs have this name.*'models/a\.run', 'other/a\.run'"
+    ):
+        the_run(here / "a", here)
+
+
+@pytest.fixture
+def four(here):
+    write_run(here / "a.run", accuracy=0.9, learning_rate=0.1, began="2026-01-01T10:00:00+00:00")
+    write_run(
+        here / "b.run", accuracy=0.95, learning_rate=0.01, optimizer="sgd", began="2026-01-02T10:00:00+00:00"
+    )
+    write_run(here / "c.run", accuracy=0.8, experiment_name="other, one", began="2026-01-03T10:00:00+00:00")
+    write_run(here / "d.run", state="failed", began="2026-01-04T10:00:00+00:00")
+    return here
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, "abcd"),
+        ("", "abcd"),
+        ("accuracy>0.85", "ab"),
+        ("accuracy>=0.9, learning_rate<0.05", "b"),
+        ("state=failed", "d"),
+        ("state!=failed", "abc"),
+        ("optimizer=sgd", "b"),
+        ("optimizer.name=sgd", "b"),
+        ("learning_rate=1e-1", "a"),
+        ("experiment_name~OTHER", "c"),
+        ("accuracy=null", "d"),
+        ("pretrained=false", "abcd"),
+        ("accuracy<banana", ""),
+        ("began>2026-01-02", "bcd"),
+    ],
+)
+def test_conditions(four, where, expected):
+    assert "".join(names(discerna.list_runs(where=where))) == expected
+
+
+@pytest.mark.parametrize("where", ["accuracy", "=3", "acuracy>1", "accuracy>0.5;b"])
+def test_what_is_no_condition_is_refused(four, where):
+    if where == "accuracy>0.5;b":  # a text, to which no number compares
+        assert discerna.list_runs(where=where) == []
+        return
+    with pytest.raises(SettingsError, match="where="):
+        discerna.list_runs(where=where)
+
+
+def test_order_and_limit(four):
+    assert names(discerna.list_runs(sort="-accuracy")) == ["b", "a", "c", "d"]
+    assert names(discerna.list_runs(sort="accuracy")) == ["c", "a", "b", "d"]
+    assert names(discerna.list_runs(limit=2)) == ["c", "d"], "the newest"
+    assert names(discerna.list_runs(sort="-accuracy", limit=1)) == ["b"]
+    with pytest.raises(SettingsError, match=r"sort=acuracy.*did you mean accuracy"):
+        discerna.list_runs(sort="acuracy")
+
+
+def test_a_damaged_run_does_not_hide_the_others(four):
+    (four / "a.run" / "status.json").write_text("{")
+    (four / "b.run" / "metrics.csv").write_bytes(b"\xff\xfe\0epoch")
+    (four / "c.run" / "status.json").write_text('{"state": "dreaming"}')
+    assert sorted(names(discerna.list_runs())) == ["a", "b", "c", "d"]
+
+
+def test_a_folder_of_0_1_0(here):
+    write_run(here / "old.run", accuracy=0.7)
+    (here / "old.run" / "status.json").unlink()
+    (here / "old.run" / "run.lock").unlink()
+    write_json(
+        here / "old.run" / "result.json",
+        {"stopped": "stopped early: x", "figures": {"accuracy": 0.7}, "best_epoch": 1, "epochs_trained": 2,
+         "epochs": [{"epoch": 1.0, "valid_loss": 0.5}], "seconds": 3.0},
+    )  # fmt: skip
+    (run,) = discerna.list_runs()
+    assert run.state == "stopped early" and run.value("accuracy") == 0.7 and run.value("valid_loss") == 0.5
+
+
+def test_lists_on_the_command_line(discerna, four):
+    table = discerna("runs", "list", "sort=-accuracy", "columns=[learning_rate]").stdout.splitlines()
+    assert table[0].split()[:5] == ["run", "experiment", "model", "state", "epoch"]
+    assert [line.split()[0] for line in table[1:]] == ["b.run", "a.run", "c.run", "d.run"]
+    assert table[1].split()[-1] == "0.01"
+    found = json.loads(discerna("runs", "list", "where=accuracy>0.85,optimizer=sgd", "format=json").stdout)
+    assert [run["run"] for run in found] == ["b.run"] and found[0]["accuracy"] == 0.95
+    assert discerna("runs", "list", "elsewhere").stdout == "no runs in elsewhere\n"
+    assert "experiment_name=chain" not in discerna("runs", "show", "a").stdout
+    shown = json.loads(discerna("runs", "show", "run=a", "format=json").stdout)
+    assert shown["settings"]["learning_rate"] == 0.1 and shown["metrics"][0]["epoch"] == 1
+    assert "did you mean" in discerna("runs", "shwo", code=1).stderr
+    assert "no such run: run=zzz" in discerna("runs", "show", "zzz", code=1).stderr
+    assert "list, show, logs" in discerna("--help").stdout
+
+
+def test_the_best_run(discerna, four):
+    told = discerna("runs", "best")
+    assert told.stdout.startswith("best   b.run, accuracy 95.00%, of 3")
+    assert "a.run" in discerna("runs", "best", "where=accuracy<0.92").stdout
+    assert "no run has a figure" in discerna("runs", "best", "where=state=failed", code=1).stderr
+    assert json.loads(discerna("runs", "best", "metric=loss", "format=json").stdout)["run"] == "b.run"
+    write_run(four / "e.run", accuracy=0.99, fingerprint="f" * 64)
+    assert "different validation pictures" in discerna("runs", "best").stderr
+
+
+def test_runs_side_by_side(discerna, four):
+    text = discerna("runs", "compare", "a", "b.run").stdout
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.split()}
+    assert lines["accuracy"] == ["90.00%", "95.00%", "*"]
+    assert lines["learning_rate"] == ["0.1", "0.01"] and lines["optimizer"] == ["auto", "sgd"]
+    assert "batch_size" not in lines
+    found = json.loads(discerna("runs", "compare", "a", "b", "format=json").stdout)
+    assert found["differences"]["learning_rate"] == [0.1, 0.01]
+    assert "nothing to compare" in discerna("runs", "compare", "a", code=1).stderr
+
+
+def test_files_and_their_copy(discerna, pictures, here):
+    data = [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+    discerna("train", *TINY, *data, "output=m", "epochs=1")
+    files = {file["name"]: file for file in json.loads(discerna("runs", "files", "m", "format=json").stdout)}
+    assert {"metrics.csv", "settings.json", "model/weights.safetensors", "checkpoints/best.ckpt"} <= set(
+        files
+    )
+    assert not {name for name in files if "lock" in name}
+    assert "metrics.csv" in discerna("runs", "files", "m").stdout
+    discerna("runs", "download", "m", "output=copy")
+    for name, file in files.items():
+        assert (here / "copy" / name).read_bytes() == Path(file["path"]).read_bytes()
+    assert {run.name: run.state for run in find_runs(here)} == {"m": "finished", "copy": "finished"}
+    assert Run(here / "copy").output == here / "copy" / "model"
+    discerna("score", "model=copy/model", TINY[1], f"data={pictures / 'valid'}", "output=scores.csv")
+    discerna("runs", "download", "m", "output=some", "files=[metrics.csv,model]")
+    assert sorted(p.name for p in (here / "some").iterdir()) == ["metrics.csv", "model"]
+    assert "the output exists" in discerna("runs", "download", "m", "output=some", code=1).stderr
+    assert (
+        "the run has no such file"
+        in discerna("runs", "download", "m", "output=x", "files=[../m/model.json]", code=1).stderr
+    )
+    assert "input directory" in discerna("runs", "download", "m", "output=m.run/x", code=1).stderr
+    assert not (here / "x").exists()
+    assert "all epochs trained" in discerna("runs", "logs", "m").stdout
+
+
+def test_a_log_is_followed_to_its_end(pictures, here):
+    going = start(pictures, here, "output=m", "epochs=12", "early_stopping=none")
+    try:
+        wait_for(lambda: (here / "m.run" / "run.log").exists())
+        done = subprocess.run(
+            [sys.executable, "-m", "discerna", "runs", "logs", "m", "follow=true"],
+            capture_output=True, text=True, timeout=120, cwd=here, check=True,
+        )  # fmt: skip
+    finally:
+        going.kill()
+        going.wait()
+    assert done.stdout.splitlines()[-1] == "finished: all epochs trained"
+    log = (here / "m.run" / "run.log").read_text()
+    assert done.stdout.removesuffix("finished: all epochs trained\n") == log
+
+
+def test_the_state_of_the_code_is_recorded(here):
+    from discerna.environment import git_state
+
+    assert git_state(here) is None
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run([*git, "init", "-q", "-b", "work"], check=True)
+    (here / "code.py").write_text("a")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
+    state = git_state(here)
+    assert state and len(state["commit"]) == 40 and state["branch"] == "work" and state["dirty"] is False
+    (here / "code.py").write_text("b")
+    assert git_state(here)["dirty"] is True
