@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from discerna import composition
+from discerna.cli import split_verb, with_positional
 from discerna.overrides import Source, check_source
 from discerna.settings.verbs import VERBS
 from discerna.sweeps.multirun import plan
@@ -41,8 +42,9 @@ COMMANDS = [
 def test_every_command_composes(page, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_own_config(tmp_path)
-    verb, rest = words[0], [word for word in words[1:] if word not in ("-m", "--help")]
+    verb, rest = split_verb(words)
     assert verb in VERBS
+    rest = [word for word in rest if word not in ("-m", "--help")]
     if "--help" in words or "--cfg" in words:
         return
     source = Source()
@@ -57,7 +59,7 @@ def test_every_command_composes(page, words, tmp_path, monkeypatch):
     if "-m" in words:
         assert len(plan(rest, source)[1]) > 1
     else:
-        composition.compose(verb, rest, source)
+        composition.compose(verb, with_positional(verb, rest), source)
 
 
 def write_own_config(room: Path) -> None:

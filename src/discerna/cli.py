@@ -34,14 +34,12 @@ def _dispatch(typed: list[str]) -> None:
     if typed[0] in ("-V", "--version"):
         console.result(f"discerna {__version__}")
         return
-    verb, *rest = typed
-    if verb in FAMILIES:
-        if not rest or rest[0] in ("-h", "--help"):
-            from discerna import help_text
+    if typed[0] in FAMILIES and (len(typed) == 1 or typed[1] in ("-h", "--help")):
+        from discerna import help_text
 
-            console.result(help_text.of_family(verb))
-            return
-        verb, rest = f"{verb} {rest[0]}", rest[1:]
+        console.result(help_text.of_family(typed[0]))
+        return
+    verb, rest = split_verb(typed)
     if verb not in VERBS:
         raise _unknown_command(verb)
     flags, overrides = _parse(verb, rest)
@@ -52,6 +50,12 @@ def _dispatch(typed: list[str]) -> None:
         console.result(help_text.of_verb(verb))
         return
     _run(verb, flags, overrides)
+
+
+def split_verb(typed: Sequence[str]) -> tuple[str, list[str]]:
+    """The verb, of one word or two, and what follows it."""
+    words = 2 if typed[0] in FAMILIES else 1
+    return " ".join(typed[:words]), list(typed[words:])
 
 
 def _unknown_command(verb: str) -> SettingsError:
