@@ -21,8 +21,8 @@ from typing import Any
 from discerna import console, machine
 from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.directories.run_folder import RunFolder
-from discerna.directories.run_result import ALL_EPOCHS, RunResult
-from discerna.directories.run_status import State
+from discerna.directories.run_result import RunResult
+from discerna.directories.run_status import end_of
 from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
@@ -50,12 +50,12 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         with suppress(OSError):  # what went wrong is told, not that a full disk cannot hold it
             if isinstance(error, DiscernaError):
                 folder.write_error(error)
-            folder.end(*_end_of(error))
+            folder.end(*end_of(error))
         raise
     result = RunResult.read(folder.result)
     try:
         folder.end(
-            "finished" if result.stopped == ALL_EPOCHS else "stopped early",
+            result.state,
             result.stopped,
             figures=result.figures,
             best_epoch=result.best_epoch,
@@ -64,19 +64,6 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         )
     except OSError as error:
         console.LOG.warning("%s: not written: %s", folder.status_file, error.strerror)
-
-
-def _end_of(error: BaseException) -> tuple[State, str]:
-    match error:
-        case KeyboardInterrupt():
-            return "killed", "interrupted by Ctrl-C (SIGINT)"
-        case Terminated():
-            return "killed", "terminated (SIGTERM)"
-        case ProcessKilledError():
-            return "killed", str(error)
-        case DiscernaError():
-            return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error}"
 
 
 def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna.directories.run_folder import write_json
+from discerna.directories.run_status import State
 from discerna.wording import as_typed, shown
 
 ALL_EPOCHS = "all epochs trained"
@@ -33,6 +34,11 @@ class RunResult:
     epochs: list[dict[str, float]]
     """A row of metrics for each epoch."""
     seconds: float
+
+    @property
+    def state(self) -> State:
+        """How the run stands."""
+        return "finished" if self.stopped == ALL_EPOCHS else "stopped early"
 
     @property
     def best_row(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from discerna.directories.file_lock import is_locked
+from discerna.errors import DiscernaError, ProcessKilledError, Terminated
 
 State = Literal["running", "finished", "stopped early", "failed", "killed"]
 
@@ -69,6 +70,20 @@ class RunStatus:
     def as_json(self) -> dict[str, Any]:
         """What the file holds."""
         return asdict(self)
+
+
+def end_of(error: BaseException) -> tuple[State, str]:
+    """How a run stands that such an error has ended, and why."""
+    match error:
+        case KeyboardInterrupt():
+            return "killed", "interrupted by Ctrl-C (SIGINT)"
+        case Terminated():
+            return "killed", "terminated (SIGTERM)"
+        case ProcessKilledError():
+            return "killed", str(error)
+        case DiscernaError():
+            return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}"
 
 
 def now() -> str:

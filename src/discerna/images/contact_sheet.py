@@ -11,6 +11,19 @@ from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import UnreadablePictureError
 from discerna.images.augmentation_in_words import augmentation_in_words, fit_in_words
 from discerna.images.decode import decode
+from discerna.images.drawing import (
+    BLANK,
+    FAINT,
+    INK,
+    OUTLINE,
+    PAPER,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TITLE_SIZE,
+    tile,
+    tile_side,
+    write,
+)
 from discerna.images.fonts import legible
 from discerna.images.keys import mix
 from discerna.images.preprocessing import fit_picture
@@ -25,14 +38,9 @@ EPOCHS = 7
 TRIES = 20
 """Pictures of a label that are tried until one can be read."""
 
-TILE = 128
-"""Pixels of the longest side that a picture gets on the sheet."""
-
 MARGIN, GAP, APART = 28, 6, 22
 ROW_GAP = 12
 NAMES = 168
-INK, FAINT, OUTLINE, PAPER, BLANK = "#1f2328", "#656d76", "#0969da", "#ffffff", "#eaeef2"
-TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 22, 14, 12
 TITLE_HEIGHT, LINE_HEIGHT = 36, 22
 
 
@@ -60,7 +68,7 @@ def sheet(
     """
     shown_labels = spread(index.labels, labels)
     rows = _rows(index, shown_labels, spec, augmentation, seed, epochs)
-    side = _tile(spec.size)
+    side = tile_side(spec.size)
     width = 2 * MARGIN + NAMES + side + APART + epochs * side + (epochs - 1) * GAP
     lines = [
         ("scoring sees", fit_in_words(spec)),
@@ -75,9 +83,9 @@ def sheet(
     draw = ImageDraw.Draw(page)
     head.draw(draw)
     first, others = MARGIN + NAMES, MARGIN + NAMES + side + APART
-    _text(draw, (first, head.height - 10), "scoring", SMALL_SIZE, OUTLINE, "ls")
+    write(draw, (first, head.height - 10), "scoring", SMALL_SIZE, OUTLINE, "ls")
     told = "training, epoch 1" if epochs == 1 else f"training, epochs 1 to {epochs}"
-    _text(draw, (others, head.height - 10), told, SMALL_SIZE, FAINT, "ls")
+    write(draw, (others, head.height - 10), told, SMALL_SIZE, FAINT, "ls")
     for number, row in enumerate(rows):
         top = head.height + number * (side + ROW_GAP)
         _draw_row(page, draw, row, top, side, [first, *(others + k * (side + GAP) for k in range(epochs))])
@@ -131,22 +139,15 @@ def _views(
     return []
 
 
-def _tile(size: int) -> int:
-    """Side of a picture on the sheet: small ones are enlarged by a whole factor, so that pixels stay pixels."""
-    return size * (TILE // size) if size <= TILE else TILE
-
-
 def _draw_row(
     page: Image.Image, draw: ImageDraw.ImageDraw, row: _Row, top: int, side: int, lefts: Sequence[int]
 ) -> None:
     middle = top + side // 2
-    _text(draw, (MARGIN, middle - 2), row.label, TEXT_SIZE, INK, "ls", room=NAMES - 16)
+    write(draw, (MARGIN, middle - 2), row.label, TEXT_SIZE, INK, "ls", room=NAMES - 16)
     told = counted(row.pictures, "picture") if row.views else "none can be read"
-    _text(draw, (MARGIN, middle + 6), told, SMALL_SIZE, FAINT, "lt")
+    write(draw, (MARGIN, middle + 6), told, SMALL_SIZE, FAINT, "lt")
     for left, view in zip(lefts, row.views or [Image.new("RGB", (1, 1), BLANK)] * len(lefts), strict=True):
-        enlarged = view.width < side
-        tile = view.resize((side, side), Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS)
-        page.paste(tile, (left, top))
+        page.paste(tile(view, side), (left, top))
     draw.rectangle((lefts[0] - 3, top - 3, lefts[0] + side + 2, top + side + 2), outline=OUTLINE, width=2)
 
 
@@ -164,11 +165,11 @@ class _Head:
 
     def draw(self, draw: ImageDraw.ImageDraw) -> None:
         """Write them."""
-        _text(draw, (MARGIN, MARGIN + TITLE_SIZE), self._title, TITLE_SIZE, INK, "ls", room=self._room)
+        write(draw, (MARGIN, MARGIN + TITLE_SIZE), self._title, TITLE_SIZE, INK, "ls", room=self._room)
         for number, (name, line) in enumerate(self._lines):
             base = MARGIN + TITLE_HEIGHT + TEXT_SIZE + number * LINE_HEIGHT
-            _text(draw, (MARGIN, base), name, TEXT_SIZE, FAINT, "ls")
-            _text(draw, (MARGIN + NAMES, base), line, TEXT_SIZE, INK, "ls")
+            write(draw, (MARGIN, base), name, TEXT_SIZE, FAINT, "ls")
+            write(draw, (MARGIN + NAMES, base), line, TEXT_SIZE, INK, "ls")
 
 
 def _wrapped(text: str, size: int, room: int) -> list[str]:
@@ -181,21 +182,3 @@ def _wrapped(text: str, size: int, room: int) -> list[str]:
         else:
             lines.append(word)
     return lines
-
-
-def _text(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    size: int,
-    colour: str,
-    anchor: str,
-    room: int | None = None,
-) -> None:
-    """Write the text; where it needs more pixels than `room`, its end is left out."""
-    written, font = legible(text, size)
-    if room is not None and font.getlength(written) > room:
-        while written and font.getlength(f"{written}...") > room:
-            written = written[:-1]
-        written = f"{written}..."
-    draw.text(place, written, fill=colour, font=font, anchor=anchor)

@@ -7,6 +7,7 @@ from typing import Any
 
 from discerna.runs.listing import cell
 from discerna.runs.run import Run
+from discerna.settings import build
 from discerna.wording import align, shown
 
 FIGURES = ("state", "epochs_trained", "best_epoch", "accuracy", "balanced_accuracy", "loss", "top5",
@@ -57,7 +58,9 @@ def same_validation(runs: Sequence[Run]) -> bool:
 
 
 def _flat(run: Run) -> dict[str, Any]:
-    flat = {key: value for key, value in _leaves(run.settings) if key.partition(".")[0] not in _PLACES}
+    flat = {
+        key: value for key, value in build.flat(run.settings).items() if key.partition(".")[0] not in _PLACES
+    }
     for where in ("train_data", "valid_data"):
         flat[f"{where} pictures"] = _data(run, where)
     git = run.environment.get("git") or {}
@@ -72,16 +75,6 @@ def _data(run: Run, where: str) -> str | None:
     side = run.pictures.get(where) or {}
     mark = side.get("fingerprint")
     return f"{side.get('used')} ({mark[:12]})" if isinstance(mark, str) else None
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            leaves += _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves.append((f"{prefix}{key}".removesuffix(".name"), value))
-    return leaves
 
 
 def _best(name: str, values: Sequence[Any]) -> int | None:

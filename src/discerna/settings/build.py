@@ -50,6 +50,19 @@ def _plain_value(value: Any) -> Any:
     return value
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Plain values by their dotted keys; a group's `name` is the value of the group, as it is typed."""
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            leaves |= flat(value, f"{prefix}{key}.")
+        elif key == "name" and prefix:
+            leaves[prefix.rstrip(".")] = value
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
 def hints(cls: type) -> dict[str, Any]:
     """The fields of a settings dataclass with their types, ranges included."""
     resolved = get_type_hints(cls, include_extras=True)
@@ -193,6 +206,9 @@ def _union(
 def _chosen(groups: list[Any], value: Mapping[str, Any], key: str, faults: list[SettingsError]) -> Any:
     """One of several dataclasses, told apart by the text in their field `name`."""
     by_name = {name: group for group in groups for name in get_args(hints(group)["name"])}
+    usual = [getattr(group, "name", None) for group in groups]  # a field's default is its class's attribute
+    if "name" not in value and any(usual):
+        value = {"name": next(filter(None, usual)), **value}
     name = value.get("name")
     if name not in by_name:
         faults.append(_wrong(f"{key}.name", name, " | ".join(by_name), nearest(str(name), by_name)))

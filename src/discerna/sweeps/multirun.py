@@ -24,6 +24,7 @@ from discerna.progress import Progress
 from discerna.settings.build import absolute
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.sweeps.expansion import expand
+from discerna.tracking.mlflow_sweep import SweepTracker
 from discerna.wording import align, shown
 
 LOG = logging.getLogger("discerna")
@@ -67,6 +68,13 @@ class SweepResult:
         pick = min if METRIC_MODES[self.monitor] == "min" else max
         return pick(done, key=lambda record: record.value or 0.0) if done else None
 
+    @property
+    def best_figures(self) -> dict[str, float]:
+        """Those of the best job that are known."""
+        best = self.best
+        known = {self.monitor: best.value, "accuracy": best.accuracy} if best else {}
+        return {name: value for name, value in known.items() if value is not None}
+
     def summary(self) -> str:
         """The table of the jobs, and the best."""
         keys = list(dict.fromkeys(key for record in self.records for key in record.varying))
@@ -102,15 +110,21 @@ def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     monitor = jobs[0].settings.monitor
+    tracker = SweepTracker([job.settings for job in jobs], folder)
     records: list[JobRecord] = []
-    for job in jobs:
-        told = " ".join(f"{key}={value}" for key, value in job.varying.items())
-        LOG.info("job %d of %d: %s", job.number + 1, len(jobs), told)
-        records.append(_run_job(job))
-        write_json(
-            folder / "sweep.json", {"monitor": monitor, "jobs": [asdict(record) for record in records]}
-        )
-    return SweepResult(folder, monitor, records)
+    result = SweepResult(folder, monitor, records)
+    try:
+        for job in jobs:
+            told = " ".join(f"{key}={value}" for key, value in job.varying.items())
+            LOG.info("job %d of %d: %s", job.number + 1, len(jobs), told)
+            records.append(_run_job(replace(job, settings=tracker.child(job.settings))))
+            write_json(
+                folder / "sweep.json", {"monitor": monitor, "jobs": [asdict(record) for record in records]}
+            )
+    finally:
+        well = len(records) == len(jobs) and all(record.state == "done" for record in records)
+        tracker.end(result.best_figures, folder / "sweep.json", well=well)
+    return result
 
 
 def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:

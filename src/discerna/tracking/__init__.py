@@ -1,1 +1,1 @@
-"""Other programs that keep runs and models: MLflow."""
+"""Other programs that keep runs and models: MLflow, TensorBoard."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discerna.directories.file_lock import FileLock
 from discerna.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
 EMBEDDED = "mlflow.db"
 """The file of the default store, where `mlflow ui` looks for it too."""
 
+SQLITE = "sqlite:///"
+
 ARTIFACTS = "mlartifacts"
 """The folder beside it that holds what runs have left."""
 
 
 def store_uri(tracking_uri: str | None) -> str:
     """What is given, else what MLflow's own variable says, else a file in the working folder."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(EMBEDDED).absolute()}"
+    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path(EMBEDDED).absolute()}"
 
 
 def connect(tracking_uri: str, purpose: str) -> MlflowClient:
@@ -33,15 +37,42 @@ def connect(tracking_uri: str, purpose: str) -> MlflowClient:
     # Before the import, which reads them. What the user has set himself stays.
     for variable, value in _SURROUNDINGS.items():
         os.environ.setdefault(variable, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of MLflow's own packages about one another
-        try:
-            from mlflow.tracking import MlflowClient
-        except ModuleNotFoundError:
-            raise MissingExtraError.of("mlflow", "mlflow", purpose) from None
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    try:
+        from mlflow.tracking import MlflowClient
+    except ModuleNotFoundError:
+        raise MissingExtraError.of("mlflow", "mlflow", purpose) from None
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with _made_by_one(tracking_uri):
+        client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
+        client.search_experiments(max_results=1)  # makes the tables of a new database
+    return client
+
+
+@contextmanager
+def _made_by_one(tracking_uri: str) -> Iterator[None]:
+    """A new database is filled by one process at a time: two that make its tables at once break it."""
+    if not tracking_uri.startswith(SQLITE):
+        yield
+        return
+    file = Path(tracking_uri.removeprefix(SQLITE))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    door = file.with_name(f".{file.name}.lock")
+    door.touch()
+    lock = FileLock.take(door, patience=60)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Whether MLflow refuses something for good, rather than being down."""
+    return getattr(error, "error_code", "") in {
+        *("INVALID_PARAMETER_VALUE", "INVALID_STATE", "PERMISSION_DENIED"),
+        *("RESOURCE_DOES_NOT_EXIST", "UNAUTHENTICATED", "NOT_IMPLEMENTED"),
+    }
 
 
 _SURROUNDINGS = {
@@ -60,8 +91,8 @@ def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         place = None
-        if tracking_uri.startswith("sqlite:///"):  # a server has a place of its own
-            place = (Path(tracking_uri.removeprefix("sqlite:///")).parent / ARTIFACTS).as_uri()
+        if tracking_uri.startswith(SQLITE):  # a server has a place of its own
+            place = (Path(tracking_uri.removeprefix(SQLITE)).parent / ARTIFACTS).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=place))
         except MlflowException:  # another process was faster

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ class EpochRecord(Callback):
         metrics_file: Path | None,
         progress: Progress,
         foretell: bool,
+        on_row: Callable[[dict[str, float]], None],
     ) -> None:
         self.rows: list[dict[str, float]] = []
         self._settings = settings
         self._file = metrics_file
         self._progress = progress
         self._foretell = foretell
+        self._on_row = on_row
         self._bars = ExitStack()
         self._advance: Advance = lambda count, note: None
 
@@ -97,6 +100,7 @@ class EpochRecord(Callback):
             self._tell(row)
             if self._file is not None:
                 append_row(self._file, row)
+            self._on_row(row)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Leave no bar behind."""

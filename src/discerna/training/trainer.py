@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,9 @@ def fit(
     machine: Machine,
     folder: RunFolder,
     progress: Progress,
+    on_row: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> FitOutcome:
-    """Train, and give back the weights of the best epoch."""
+    """Train, and give back the weights of the best epoch; `on_row` hears of each epoch, in the first process."""
     if torch.get_num_threads() != machine.threads.value:
         torch.set_num_threads(machine.threads.value)
     # The loss of an epoch's training is known only at its end, after the validation.
@@ -86,7 +87,7 @@ def fit(
     stopping = build_stopping(settings)
     foretell = settings.trainer.accelerator == "auto" and machine.device.value == "cpu"
     metrics_file = folder.metrics if settings.logger.metrics_file else None
-    record = EpochRecord(settings, metrics_file, progress, foretell)
+    record = EpochRecord(settings, metrics_file, progress, foretell, on_row)
     callbacks: list[Callback] = [record, best, last, *build_callbacks(settings.callbacks, folder.path)]
     if data.bad is not None:  # first, since an epoch without a readable picture has no figures to record
         callbacks.insert(0, BadPictureWatch(data.bad))

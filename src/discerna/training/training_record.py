@@ -44,7 +44,7 @@ def _recorded(settings: TrainSettings) -> dict[str, Any]:
     for where in ("output", "overwrite", "networks", "experiment_name"):
         del values[where]
     values["callbacks"] = {name: own.get("_target_") for name, own in settings.callbacks.items()}
-    values["logger"]["own"] = {name: own.get("_target_") for name, own in settings.logger.own.items()}
+    values["logger"] = {"own": {name: own.get("_target_") for name, own in settings.logger.own.items()}}
     return dict(values)
 
 

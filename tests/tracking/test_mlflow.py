@@ -1,0 +1,217 @@
+"""logger=mlflow: a run for each training in an embedded store; and nothing that can stop a training."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from picture_sets import TESTS, write_pictures
+
+pytest.importorskip("mlflow")
+
+TINY = ["model=tiny", "networks.modules=[tiny_networks]", "batch_size=8", "trainer.precision=32-true"]
+
+
+@pytest.fixture
+def data(pictures):
+    return [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """The runs in the embedded store, newest first; asked in a process of its own, as MLflow is heavy."""
+
+    def ask(experiment: str) -> list[dict]:
+        script = f"""
+import json
+from discerna.tracking.mlflow_store import connect, store_uri
+client = connect(store_uri(None), "a test")
+found = client.get_experiment_by_name({experiment!r})
+told = []
+for run in client.search_runs([found.experiment_id]):
+    history = {{name: [m.value for m in client.get_metric_history(run.info.run_id, name)] for name in run.data.metrics}}
+    files = []
+    pending = [""]
+    while pending:
+        for file in client.list_artifacts(run.info.run_id, pending.pop()):
+            pending.append(file.path) if file.is_dir else files.append(file.path)
+    told.append({{"name": run.info.run_name, "status": run.info.status, "params": run.data.params,
+                 "id": run.info.run_id, "tags": run.data.tags, "metrics": history, "files": files, "artifacts": run.info.artifact_uri,
+                 "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs]}})
+print(json.dumps(told))
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return ask
+
+
+def test_a_training_is_a_run(discerna, data, tmp_path, runs):
+    done = discerna(
+        "train", *TINY, *data, "output=flowers", "epochs=2", "logger=mlflow", "experiment_name=garden"
+    )
+    assert "MLflow" not in done.stdout and "warning" not in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "flowers", "flowers.run", "mlflow.db", "mlartifacts", ".mlflow.db.lock",
+    }  # fmt: skip
+    (run,) = runs("garden")
+    assert (run["name"], run["status"]) == ("flowers", "FINISHED")
+    assert run["params"]["learning_rate"] == "0.001" and run["params"]["model"] == "tiny"
+    assert run["params"]["optimizer"] == "adamw", "what auto stands for"
+    result = json.loads((tmp_path / "flowers.run" / "result.json").read_text())
+    for name in ("train_loss", "valid_loss", "valid_accuracy"):
+        assert run["metrics"][name] == pytest.approx([row[name] for row in result["epochs"]])
+    assert run["metrics"]["final_accuracy"] == [result["figures"]["accuracy"]]
+    pictures = json.loads((tmp_path / "flowers.run" / "pictures.json").read_text())
+    assert run["data"] == [
+        ["train", pictures["train_data"]["fingerprint"][:36]],
+        ["valid", pictures["valid_data"]["fingerprint"][:36]],
+    ]
+    assert run["tags"]["discerna.state"] == "finished"
+    for name in ("weights.safetensors", "manifest.json"):
+        kept = tmp_path / "mlartifacts" / run["id"] / "artifacts" / "model" / name
+        assert kept.read_bytes() == (tmp_path / "flowers" / name).read_bytes()
+    assert {"run/settings.json", "run/metrics.csv", "run/run.log", "pictures/training.png"} <= set(
+        run["files"]
+    )
+
+
+@pytest.mark.slow
+def test_a_sweep_is_a_parent_with_children(discerna, data, tmp_path, runs):
+    discerna("train", "-m", *TINY, *data, "output=s", "epochs=1", "logger=mlflow", "learning_rate=0.001,0.01,1e30",
+             "logger.model=false", code=1)  # fmt: skip
+    found = {run["name"]: run for run in runs("default")}
+    assert set(found) == {"s.sweep", "0", "1", "2"}
+    assert {found[str(n)]["tags"]["mlflow.parentRunId"] for n in range(3)} == {found["s.sweep"]["id"]}
+    assert [found[str(n)]["status"] for n in range(3)] == ["FINISHED", "FINISHED", "FAILED"]
+    assert "NaN" in found["2"]["tags"]["discerna.reason"]
+    assert found["s.sweep"]["status"] == "FAILED" and "best_valid_loss" in found["s.sweep"]["metrics"]
+    assert found["s.sweep"]["files"] == ["sweep.json"]
+    assert not [name for name in found["0"]["files"] if name.startswith("model/")]
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_run(discerna, data, tmp_path, runs):
+    discerna(
+        "train", *TINY, *data, "output=m", "epochs=1", "logger=mlflow", "trainer=cpu", "trainer.devices=2"
+    )
+    assert [run["status"] for run in runs("default")] == ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_several_trainings_make_the_store_at_once(discerna, data, tmp_path, runs):
+    command = [sys.executable, "-m", "discerna", "train", *TINY, *data, "epochs=1", "logger=mlflow"]
+    import os
+
+    from test_processes import TESTS  # the folder of the tiny networks
+
+    going = [
+        subprocess.Popen([*command, f"output=m{n}"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)},
+                         stderr=subprocess.PIPE, text=True)
+        for n in range(3)
+    ]  # fmt: skip
+    for one in going:
+        _, told = one.communicate(timeout=280)
+        assert one.returncode == 0 and "MLflow" not in told.replace("MLflow: sending the rest", ""), told
+    assert sorted(run["status"] for run in runs("default")) == ["FINISHED"] * 3
+
+
+def weights(room, name):
+    return (room / name / "weights.safetensors").read_bytes()
+
+
+def test_a_server_that_is_gone_stops_nothing(discerna, data, tmp_path):
+    with socket.socket() as closed:  # a port that nobody listens at
+        closed.bind(("127.0.0.1", 0))
+        uri = f"http://me:sesame@127.0.0.1:{closed.getsockname()[1]}"
+    done = discerna(
+        "train", *TINY, *data, "output=down", "epochs=2", "logger=mlflow", f"logger.tracking_uri={uri}"
+    )
+    assert done.stderr.count("failed: ") == 1 and "Connection refused" in done.stderr
+    assert "did not get everything; the run folder has it" in done.stderr
+    assert "sesame" not in done.stderr and "Traceback" not in done.stderr
+    assert len((tmp_path / "down.run" / "metrics.csv").read_text().splitlines()) == 3
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"sesame" not in path.read_bytes(), path
+    discerna("train", *TINY, *data, "output=plain", "epochs=2")
+    assert weights(tmp_path, "down") == weights(tmp_path, "plain")
+    assert (tmp_path / "down" / "training.json").read_bytes() == (
+        tmp_path / "plain" / "training.json"
+    ).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers_stops_nothing(discerna, data):
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(50)
+        uri = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        done = discerna(
+            "train", *TINY, *data, "output=m", "epochs=1", "logger=mlflow", f"logger.tracking_uri={uri}"
+        )
+    assert "did not get everything" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_locked_database_stops_nothing(discerna, data, tmp_path, runs):
+    discerna("train", *TINY, *data, "output=first", "epochs=1", "logger=mlflow")
+    with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        done = discerna("train", *TINY, *data, "output=second", "epochs=1", "logger=mlflow")
+    assert "database is locked" in done.stderr
+    assert (tmp_path / "second" / "model.json").is_file()
+    assert [run["name"] for run in runs("default")] == ["first"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_terminated_is_told(pictures, data, tmp_path, runs):
+    going = subprocess.Popen(
+        [sys.executable, "-m", "discerna", "train", *TINY, *data, "output=m", "epochs=100000", "early_stopping=none",
+         "logger=mlflow"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while not (tmp_path / "mlartifacts").exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(2)
+        going.send_signal(signal.SIGTERM)
+        assert going.wait(timeout=120) == 143
+    finally:
+        going.kill()
+    (run,) = runs("default")
+    assert run["status"] == "KILLED" and run["tags"]["discerna.reason"] == "terminated (SIGTERM)"
+
+
+def test_without_the_package_the_extra_is_named(tmp_path):
+    script = """
+import sys
+sys.modules["mlflow"] = None
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "mlflow" else found(name, *more)
+import tiny_networks
+from discerna.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    import os
+
+    from picture_sets import TESTS
+
+    for part in ("t", "v"):
+        write_pictures(tmp_path / part, {"a": 3, "b": 3})
+    done = subprocess.run(
+        [sys.executable, "-c", script, "train", "model=tiny", "train_data=t", "valid_data=v", "output=m",
+         "logger=mlflow"],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(TESTS)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "pip install 'discerna[mlflow]'" in done.stderr
