@@ -52,9 +52,16 @@ def check(
     return command.run(composed, console.progress())
 
 
-def create(network: str, output: PathLike, **settings: Any) -> CreateResult:
-    """Make an untrained model directory."""
-    composed = _settings("create", {"network": network, "output": output, **settings})
+def create(
+    network: str | None = None,
+    output: PathLike | None = None,
+    *,
+    from_: PathLike | None = None,
+    **settings: Any,
+) -> CreateResult:
+    """Make an untrained model directory of a network, or convert one `from_` the Azure ML designer."""
+    given = {"network": network, "output": output, "from_": from_}
+    composed = _settings("create", {**{k: v for k, v in given.items() if v is not None}, **settings})
     from discerna.commands import create as command
 
     return command.run(composed, console.progress())

@@ -96,6 +96,13 @@ def _refuse_idle(settings: Any, typed: Mapping[str, str]) -> None:
             accepted="early_stopping=none never stops early",
             remedy="leave out one of the two",
         )
+    if getattr(settings, "from_", None) is not None and "random_seed" in typed:
+        raise SettingsError(
+            "a setting without effect with from=",
+            where=f"random_seed={typed['random_seed']}",
+            accepted="an old model directory has its weights already",
+            remedy="leave it out; train takes a random_seed",
+        )
 
 
 def _composition_error(error: Exception, source: Source) -> DiscernaError:

@@ -2,7 +2,7 @@
 
     DiscernaError
     ├── SettingsError                  D2000  a setting is unknown, mistyped, out of range or contradicts another
-    ├── InvalidModelDirectoryError     D0159  model= is not a model directory, or a damaged or foreign one
+    ├── InvalidModelDirectoryError     D0159  model= or from= is not a model directory, or a damaged or foreign one
     ├── InvalidTransformationDirectoryError
     │                              D0158  transforms= is no transformation of the designer's, or contradicts itself
     ├── DatasetError                          (catch it for anything wrong with pictures)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna.errors import SettingsError, combined
-from discerna.settings.build import absolute, hints, nearest, unknown_key
+from discerna.settings.build import absolute, hints, key_of, nearest, unknown_key
 from discerna.settings.early_stopping import ELSEWHERE
 from discerna.settings.keys import OTHER_NAMES, is_mapping, is_path, is_path_list, known_keys
 from discerna.settings.trainer import NOT_CONFIGURABLE
@@ -256,7 +256,8 @@ def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
     keys = known_keys(VERBS[verb].settings)
     groups = available_groups(PACKAGED)
     out: list[str] = []
-    for key, value in values.items():
+    for name, value in values.items():
+        key = key_of(name)
         is_group = key in groups or any(k.startswith(f"{key}.") for k in keys)
         if isinstance(value, Mapping) and (is_group or is_mapping(keys.get(key))):
             out += _nested(key, value)

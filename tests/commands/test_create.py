@@ -88,6 +88,7 @@ def test_a_mistake_leaves_nothing(create: Callable[..., CreateResult], tmp_path:
         ["network=resnet81"],
         ["network=resnet18", "arguments.a=1"],
         ["network=densenet121", "image_size=5"],
+        ["network=resnet18", "image_size=20000"],
     ):
         with pytest.raises(SettingsError):
             create(*typed)

@@ -215,7 +215,8 @@ def test_directories_of_the_designer(tmp_path: Path):
     (tmp_path / "_meta.yaml").write_text("type: ImageDirectory\nextension: {}\n")
     refused(tmp_path, "this is an image directory", "_meta.yaml")
     (tmp_path / "_meta.yaml").write_text("extension: {}\ntype: 'ModelDirectory'\nmodel: model_spec.yaml\n")
-    refused(tmp_path, "the designer's format, which this version does not read")
+    told = refused(tmp_path, "the Azure ML designer's format")
+    assert f"discerna create from={tmp_path} output=..." in told
     (tmp_path / "_meta.yaml").write_bytes(b"\xff\xfe\x00")
     refused(tmp_path, "it has no manifest.json")
 

@@ -130,6 +130,26 @@ def test_an_existing_folder_is_a_model_directory(tmp_path, monkeypatch):
     assert build(Outer, {**GOOD, "model": "resnet18"}).model == str(tmp_path / "resnet18")
 
 
+def test_an_existing_folder_is_no_name_of_a_network_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "azure" / "flowers").mkdir(parents=True)
+    assert build(Outer, {**GOOD, "model": "azure/flowers"}).model == str(tmp_path / "azure" / "flowers")
+    assert build(Outer, {**GOOD, "model": "azure/resnet18"}).model == "azure/resnet18"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithKeyword:
+    from_: Path | None
+    count: int
+
+
+def test_a_key_that_python_has_for_itself():
+    assert build(WithKeyword, {"from": "/a", "count": 1}) == WithKeyword(from_=Path("/a"), count=1)
+    assert plain(WithKeyword(from_=Path("/a"), count=1)) == {"from": "/a", "count": 1}
+    with pytest.raises(SettingsError, match=r"unknown setting: from_; .*did you mean from"):
+        build(WithKeyword, {"from_": "/a", "count": 1})
+
+
 def test_home_is_expanded_but_a_name_with_a_tilde_is_not(monkeypatch):
     monkeypatch.setenv("HOME", "/home/of/somebody")
     assert build(Outer, {**GOOD, "place": "~/x"}).place == Path("/home/of/somebody/x")

@@ -42,7 +42,7 @@ for run in client.search_runs([found.experiment_id]):
         for file in client.list_artifacts(run.info.run_id, pending.pop()):
             pending.append(file.path) if file.is_dir else files.append(file.path)
     told.append({{"name": run.info.run_name, "status": run.info.status, "params": run.data.params,
-                 "id": run.info.run_id, "tags": run.data.tags, "metrics": history, "files": files, "artifacts": run.info.artifact_uri,
+                 "id": run.info.run_id, "tags": run.data.tags, "metrics": history, "files": files,
                  "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs]}})
 print(json.dumps(told))
 """

@@ -6,6 +6,9 @@ from pathlib import Path
 
 META = "_meta.yaml"
 
+OLD_MODELS = ("ModelDirectory", "UntrainedModelDirectory")
+"""What `type` is in model directories."""
+
 LIMIT = 65536
 """Theirs have a few hundred bytes."""
 

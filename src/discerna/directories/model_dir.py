@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from discerna.directories import model_files as files
-from discerna.directories.designer_meta import meta_fields
+from discerna.directories.designer_meta import OLD_MODELS, meta_fields
 from discerna.directories.model_files import Fault
 from discerna.directories.picture_files import PICTURE_EXTENSIONS
 from discerna.directories.publishing import publish
@@ -31,9 +32,6 @@ _SINCE_2 = {"grayscale": False, "border": 0}
 
 A model without any of these is written as version 1, which older readers know.
 """
-
-LARGEST_SIZE = 16384
-"""Pictures of more pixels a side fit into no memory, whatever a file says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +71,8 @@ class ModelDirectory:
     def open(cls, path: Path | str, *, setting: str = "model") -> ModelDirectory:
         """Check the directory `path`, which the user gave as `setting`, and read its descriptions."""
         path = Path(path)
-        where = f"{setting}={shown(str(path))}"
-        try:
+        with files.told_of(f"{setting}={shown(str(path))}"):
             return cls._checked(path, setting)
-        except Fault as fault:
-            raise InvalidModelDirectoryError(
-                fault.problem, where=where, accepted=fault.found, remedy=fault.remedy
-            ) from None
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = (error.strerror if isinstance(error, OSError) else None) or files.in_one_phrase(error)
-            raise InvalidModelDirectoryError(
-                "the model directory cannot be read",
-                where=where,
-                accepted=reason,
-                remedy="check the path",
-            ) from None
 
     @classmethod
     def _checked(cls, path: Path, setting: str) -> ModelDirectory:
@@ -229,21 +214,14 @@ def _refuse_other_things(path: Path) -> None:
     if not found:
         raise Fault("not a model directory", "it is empty", make)
     _refuse_designer(path)
-    folders = [entry for entry in found if entry.is_dir()]
     if (path / files.MODEL).exists():
         raise files.damaged(f"{files.MANIFEST} is missing")
     if (path / "model" / files.MANIFEST).exists():
         raise Fault("not a model directory", "it is a run folder", f"give {shown(str(path / 'model'))}")
-    pictured = [folder.name for folder in folders if _has_pictures(folder)]
-    if pictured or _has_pictures(path):
-        labels = (
-            f"there are pictures in {', '.join(map(shown, pictured[:3]))}"
-            if pictured
-            else "it holds pictures"
-        )
+    if pictures := pictures_in(path):
         raise Fault(
             "this is an image directory, not a model directory",
-            labels,
+            pictures,
             f"give it as data, and as model {make}",
         )
     raise Fault("not a model directory", f"it has no {files.MANIFEST}", make)
@@ -264,16 +242,30 @@ def _refuse_designer(folder: Path) -> None:
             "_meta.yaml says type: TransformationDirectory",
             "give it as transforms, and make a model with discerna create",
         )
-    if kind in ("ModelDirectory", "UntrainedModelDirectory"):
+    if kind in OLD_MODELS:
         raise Fault(
-            "this model directory has the designer's format, which this version does not read",
+            "this model directory has the Azure ML designer's format",
             f"_meta.yaml says type: {kind}",
-            "make one with discerna create",
+            f"convert it: discerna create from={shlex.quote(str(folder))} output=...",
         )
+
+
+def pictures_in(path: Path) -> str:
+    """Where in a directory pictures lie, in words; nothing where there are none, or they lie deeper."""
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    pictured = [folder.name for folder in folders if _has_pictures(folder)]
+    if pictured:
+        return f"there are pictures in {', '.join(map(shown, pictured[:3]))}"
+    return "it holds pictures" if _has_pictures(path) else ""
 
 
 def _has_pictures(folder: Path) -> bool:
     return any(entry.suffix.lower() in PICTURE_EXTENSIONS for entry in folder.iterdir())
+
+
+def can_be_label(text: str) -> bool:
+    """Whether a folder can bear the label, so that image directories can have it."""
+    return text not in ("", ".", "..") and "/" not in text and "\0" not in text
 
 
 def _refuse_newer(path: Path) -> None:
@@ -323,8 +315,6 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
     _check_labels(spec)
     if not 0 < len(spec.network) <= 200:
         raise files.damaged(f"{files.MODEL} names no network")
-    if max(spec.preprocessing.size, spec.preprocessing.resize) > LARGEST_SIZE:
-        raise files.damaged(f"{files.MODEL} asks for pictures of more than {LARGEST_SIZE} pixels a side")
     return spec
 
 
@@ -334,5 +324,5 @@ def _check_labels(spec: ModelSpec) -> None:
     if len(set(spec.labels)) < len(spec.labels):
         raise files.damaged(f"{files.MODEL} has a label twice")
     for label in spec.labels:
-        if label in ("", ".", "..") or "/" in label or "\0" in label:
+        if not can_be_label(label):
             raise files.damaged(f"{files.MODEL} has the label {shown(label)!r}, which no folder can bear")

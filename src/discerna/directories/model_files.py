@@ -11,10 +11,12 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from discerna.errors import InvalidModelDirectoryError
 from discerna.wording import shown
 
 MODEL = "model.json"
@@ -46,6 +48,25 @@ class Fault(Exception):
         self.problem = problem
         self.found = found
         self.remedy = remedy
+
+
+@contextmanager
+def told_of(where: str) -> Iterator[None]:
+    """Faults, and what the system says, become errors about the directory that `where` names."""
+    try:
+        yield
+    except Fault as fault:
+        raise InvalidModelDirectoryError(
+            fault.problem, where=where, accepted=fault.found, remedy=fault.remedy
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = (error.strerror if isinstance(error, OSError) else None) or in_one_phrase(error)
+        raise InvalidModelDirectoryError(
+            "the model directory cannot be read",
+            where=where,
+            accepted=reason,
+            remedy="check the path",
+        ) from None
 
 
 def in_one_phrase(error: Exception) -> str:

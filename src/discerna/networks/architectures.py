@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from discerna.errors import SettingsError
-from discerna.networks import timm_networks
+from discerna.networks import azure_networks, timm_networks
 from discerna.networks.registration import import_user_modules as import_user_modules
 from discerna.networks.registration import own_names, own_network
 from discerna.networks.timm_networks import TimmName
@@ -38,16 +38,23 @@ class Architecture:
     name: str
     builder: Callable[..., nn.Module]
     cls: type[nn.Module] | None
-    """Torchvision's class; None for a network of timm's or of the user's own."""
+    """Torchvision's class, under the extra layer if there is one; None for timm's and the user's own."""
     image_size: int | None
     """What a user registered; other networks' sizes come with their weights."""
     timm: TimmName | None = None
     """What timm calls it; None for a network that is not timm's."""
+    below: str | None = None
+    """Torchvision's name of the network under the extra layer of `azure/`; None for all others."""
 
     @property
     def is_own(self) -> bool:
         """Whether a user registered it."""
         return self.cls is None and self.timm is None
+
+    @property
+    def torchvision_name(self) -> str:
+        """The name under which torchvision keeps the weights of the network."""
+        return self.below or self.name
 
     @property
     def size_argument(self) -> str | None:
@@ -58,7 +65,7 @@ class Architecture:
 
 
 def names() -> list[str]:
-    """All networks but timm's: torchvision's, then those of the user's own."""
+    """Torchvision's networks, then those of the user's own; not timm's, nor the designer's, which have prefixes."""
     return [*_torchvision_names(), *own_names()]
 
 
@@ -80,6 +87,10 @@ def find(name: str, setting: str = "network") -> Architecture:
         found = timm_networks.find(name, where)
         builder = partial(timm_networks.build, found)
         return Architecture(f"{timm_networks.PREFIX}{found}", builder, None, None, found)
+    if name.startswith(azure_networks.PREFIX):
+        below = azure_networks.below(name, where)
+        builder = partial(azure_networks.build, below)
+        return Architecture(name, builder, _class_of(below), None, below=below)
     if name in _torchvision_names():
         if name in own_names():
             raise SettingsError(
@@ -88,12 +99,16 @@ def find(name: str, setting: str = "network") -> Architecture:
                 accepted="torchvision and an installed package have it",
                 remedy="uninstall the package, or rename its entry point",
             )
-        builder = models.get_model_builder(name)
-        return Architecture(name, builder, inspect.signature(builder).return_annotation, None)
+        return Architecture(name, models.get_model_builder(name), _class_of(name), None)
     own = own_network(name)
     if own is not None:
         return Architecture(name, own.builder, None, own.image_size)
     raise _unknown(name, where)
+
+
+def _class_of(name: str) -> type[nn.Module]:
+    found: type[nn.Module] = inspect.signature(models.get_model_builder(name)).return_annotation
+    return found
 
 
 def _unknown(name: str, where: str) -> SettingsError:

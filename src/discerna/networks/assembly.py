@@ -17,13 +17,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from discerna.directories.model_dir import ModelDirectory, ModelSpec
 from discerna.errors import InvalidModelDirectoryError, SettingsError
 from discerna.images.keys import mix
+from discerna.networks import azure_networks
 from discerna.networks import pretrained as weights_of_others
 from discerna.networks.architectures import Architecture, check_arguments, find
 from discerna.networks.input_sizes import default_preprocessing, with_size
 from discerna.networks.skeletons import built, check_runs, head_names, shapes, skeleton
 from discerna.networks.skeletons import logits as logits
 from discerna.networks.timm_networks import PREFIX
-from discerna.networks.timm_weights import conversion, tagged
+from discerna.networks.timm_weights import Adapt, conversion, tagged
 from discerna.progress import SILENT, Progress
 from discerna.settings.preprocessing import Fit, Interpolation, changed
 from discerna.wording import shown
@@ -86,10 +87,12 @@ def create_untrained(
     head = head_names(architecture, arguments)
     check_runs(architecture, arguments, preprocessing.size)
     path = source.fetched(progress) if source else None
-    with _seeded(random_seed):
+    with seeded(random_seed):
         made = built(architecture, UNTRAINED_LABELS, arguments)
     if path:
-        adapt = conversion(architecture.timm, arguments) if architecture.timm else None
+        adapt: Adapt | None = azure_networks.adapt if architecture.below else None
+        if architecture.timm:
+            adapt = conversion(architecture.timm, arguments)
         weights_of_others.fill(made, path, head, adapt)
     spec = ModelSpec(
         state="untrained",
@@ -135,8 +138,8 @@ def network_for_labels(
         LOG.info("the labels are not those of the model, so its head is made afresh")
     fresh = frozenset[str]() if keeps_head else head
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    _compare(given, _shapes(architecture, len(labels), spec, where), fresh, where)
-    with _seeded(random_seed):
+    compare(given, _shapes(architecture, len(labels), spec, where), fresh, where)
+    with seeded(random_seed):
         network = built(architecture, len(labels), spec.arguments)
     own = network.state_dict()
     _load(network, {name: own[name] if name in fresh else weights[name] for name in own}, where)
@@ -153,7 +156,7 @@ def check_tensors(directory: ModelDirectory) -> None:
     spec = directory.spec
     architecture, head = _known(spec, directory.where)
     count, free = (len(spec.labels), frozenset[str]()) if spec.labels else (UNTRAINED_LABELS, head)
-    _compare(
+    compare(
         directory.tensor_shapes(), _shapes(architecture, count, spec, directory.where), free, directory.where
     )
 
@@ -188,7 +191,7 @@ def has_batch_norm(network: nn.Module) -> bool:
 
 
 @contextmanager
-def _seeded(random_seed: int) -> Iterator[None]:
+def seeded(random_seed: int) -> Iterator[None]:
     """Torch's CPU generator set by the seed, and afterwards as before; other devices are not touched."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(mix("weights", random_seed))
@@ -230,7 +233,7 @@ def _unbuildable(where: str, error: SettingsError) -> InvalidModelDirectoryError
     )
 
 
-def _compare(
+def compare(
     given: Mapping[str, tuple[int, ...]],
     wanted: Mapping[str, tuple[int, ...]],
     free: frozenset[str],

@@ -31,7 +31,7 @@ def default_preprocessing(architecture: Architecture, weights: Any = None) -> Pr
         )
     if weights is None:
         # vit_h_14's default weights want 518 pixels, a size that nobody trains at from scratch.
-        entries = models.get_model_weights(architecture.name)
+        entries = models.get_model_weights(architecture.torchvision_name)
         weights = min([entries.DEFAULT, *entries], key=lambda entry: entry.transforms().crop_size[0])
     transforms = weights.transforms()
     return Preprocessing(

@@ -92,7 +92,7 @@ def choose(architecture: Architecture, pretrained: bool | str) -> Source | None:
             remedy="pass pretrained=FILE, a .safetensors or .pth file",
         )
     if pretrained is True:
-        return Source(models.get_model_weights(architecture.name).DEFAULT, None)
+        return Source(models.get_model_weights(architecture.torchvision_name).DEFAULT, None)
     if pretrained not in entries:
         raise SettingsError(
             "unknown weights",
@@ -107,7 +107,7 @@ def _entries(architecture: Architecture) -> dict[str, Any]:
     """Torchvision's weights of a network by name, without those that lack a classifier."""
     if architecture.cls is None:
         return {}
-    weights = models.get_model_weights(architecture.name)
+    weights = models.get_model_weights(architecture.torchvision_name)
     return {entry.name: entry for entry in weights if entry.meta["categories"]}
 
 

@@ -35,7 +35,7 @@ def build(cls: type[T], plain: Mapping[str, Any]) -> T:
 
 def plain(settings: object) -> dict[str, Any]:
     """The inverse of `build`: what JSON can hold, paths as text."""
-    return {f.name: _plain_value(getattr(settings, f.name)) for f in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    return {key_of(f.name): _plain_value(getattr(settings, f.name)) for f in dataclasses.fields(settings)}  # type: ignore[arg-type]
 
 
 def _plain_value(value: Any) -> Any:
@@ -63,10 +63,15 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def key_of(field: str) -> str:
+    """A field's key: its name without the underscore at the end that Python's keywords need, as in `from_`."""
+    return field.removesuffix("_")
+
+
 def hints(cls: type) -> dict[str, Any]:
-    """The fields of a settings dataclass with their types, ranges included."""
+    """The keys of a settings dataclass with their types, ranges included."""
     resolved = get_type_hints(cls, include_extras=True)
-    return {field.name: resolved[field.name] for field in dataclasses.fields(cls) if field.init}
+    return {key_of(field.name): resolved[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
 def alternatives(hint: Any) -> list[Any]:
@@ -130,7 +135,7 @@ def _dataclass(cls: type, given: Any, prefix: str, faults: list[SettingsError]) 
     if len(faults) > before:
         return None
     try:
-        return cls(**values)
+        return cls(**{f.name: values[key_of(f.name)] for f in dataclasses.fields(cls) if f.init})
     except SettingsError as error:
         faults.append(error)
         return None
@@ -274,9 +279,9 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def _model(text: str) -> str:
-    """A path made absolute, or a name left alone."""
-    reserved = text.startswith(("timm/", "registry:"))
-    is_path = (os.sep in text or text in (".", "..", "~") or Path(text).is_dir()) and not reserved
+    """A path made absolute, or a name left alone; a folder that exists is never taken for a name."""
+    reserved = text.startswith(("azure/", "timm/", "registry:"))
+    is_path = Path(text).is_dir() or (not reserved and (os.sep in text or text in (".", "..", "~")))
     if not text:
         raise ValueError
     return str(absolute(text)) if is_path else text

@@ -11,6 +11,9 @@ from discerna.settings.ranges import AtLeast
 Fit = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 
+LARGEST_SIZE = 16384
+"""Pictures of more pixels a side fit into no memory, whoever asks for them."""
+
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -34,6 +37,13 @@ class Preprocessing:
     """So many pixels of the square's `size`, on each side, are ground of the mean colour."""
 
     def __post_init__(self) -> None:
+        if max(self.size, self.resize) > LARGEST_SIZE:
+            raise SettingsError(
+                "pictures that fit into no memory",
+                where=f"image_size={self.size} resize={self.resize}",
+                accepted=f"{LARGEST_SIZE} pixels a side at most",
+                remedy="use a smaller image_size or resize",
+            )
         if 2 * self.border >= self.size:
             raise SettingsError(
                 "the border would cover the picture",

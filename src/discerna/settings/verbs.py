@@ -47,7 +47,7 @@ VERBS = {
     for verb in (
         Verb(
             "create",
-            "make an untrained model directory",
+            "make an untrained model directory, or convert one of the Azure ML designer",
             CreateSettings,
             "network=resnet18 output=models/resnet18",
         ),
