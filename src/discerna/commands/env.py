@@ -28,6 +28,7 @@ EXTRAS = {
     "heif": "pi-heif",
     "table": "pyarrow",
     "tensorboard": "tensorboard",
+    "mlflow": "mlflow",
     "timm": "timm",
 }
 
