@@ -24,6 +24,7 @@ CHECKS = IMAGES | {"checks"}
 SPLITTING = CHECKS | {"splitting"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RUNS = DIRECTORIES | {"runs"}
+REGISTRY = RUNS | {"registry", "tracking"}
 RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
 TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks"}
 ALLOWED = {
@@ -35,7 +36,7 @@ ALLOWED = {
     "help_text": SETTINGS,
     "machine": MACHINE,
     "overrides": SETTINGS | {"conf"},
-    "composition": DIRECTORIES | {"overrides", "conf"},
+    "composition": DIRECTORIES | {"overrides", "conf", "registry"},
     "console": LIGHT,
     "directories": DIRECTORIES,
     "archives": ARCHIVES,
@@ -44,6 +45,8 @@ ALLOWED = {
     "checks": CHECKS,
     "splitting": SPLITTING,
     "networks": NETWORKS,
+    "registry": REGISTRY,
+    "mlflow_model": RESULTS,
     "environment": MACHINE,
     "runs": RUNS,
     "tracking": DIRECTORIES | {"tracking"},
@@ -51,13 +54,23 @@ ALLOWED = {
     "training": TRAINING,
     "results": RESULTS,
     "recipes": IMAGES | {"recipes", "conf"},
-    "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | RUNS | {"commands", "environment", "tracking"},
+    "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps", "tracking"},
     "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
     "api": SETTINGS
-    | {"composition", "overrides", "console", "launch", "commands", "directories", "results", "runs"},
+    | {
+        "composition",
+        "overrides",
+        "console",
+        "launch",
+        "commands",
+        "directories",
+        "results",
+        "runs",
+        "registry",
+    },
     "__main__": {"cli"},
     "__init__": {"api", "errors", "version"},
 }

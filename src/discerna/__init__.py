@@ -10,7 +10,7 @@
 Importing this module loads neither torch nor Lightning; the functions do when they are called.
 """
 
-from discerna.api import check, convert, create, evaluate, list_runs, load, score, split, train
+from discerna.api import check, convert, create, evaluate, list_runs, load, register, score, split, train
 from discerna.errors import (
     DatasetError,
     DiscernaError,
@@ -26,6 +26,7 @@ from discerna.errors import (
     OutputError,
     ProcessError,
     ProcessKilledError,
+    RegistryError,
     RunNotFoundError,
     SettingsError,
     TrainingError,
@@ -48,6 +49,7 @@ __all__ = [
     "OutputError",
     "ProcessError",
     "ProcessKilledError",
+    "RegistryError",
     "RunNotFoundError",
     "SettingsError",
     "TrainingError",
@@ -59,6 +61,7 @@ __all__ = [
     "evaluate",
     "list_runs",
     "load",
+    "register",
     "score",
     "split",
     "train",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from discerna.commands.convert import ConvertResult
     from discerna.commands.create import CreateResult
     from discerna.commands.evaluate import EvaluateResult
+    from discerna.commands.register import RegisterResult
     from discerna.commands.score import ScoreResult
     from discerna.commands.split import SplitResult
     from discerna.directories.run_result import RunResult
@@ -93,6 +94,14 @@ def evaluate(*, model: PathLike, data: PathLike, **settings: Any) -> EvaluateRes
     return command.run(composed, console.progress())
 
 
+def register(*, model: PathLike, name: str, **settings: Any) -> RegisterResult:
+    """Keep a trained model under a name: `alias="production"`, `better_on="data/test"`."""
+    composed = _settings("register", {"model": model, "name": name, **settings})
+    from discerna.commands import register as command
+
+    return command.run(composed, console.progress())
+
+
 def list_runs(
     folder: PathLike = ".", *, where: str | None = None, sort: str = "began", limit: int | None = None
 ) -> list[Run]:
@@ -103,13 +112,18 @@ def list_runs(
     return chosen(absolute(folder), where, sort, limit)
 
 
-def load(path: PathLike, *, device: str = "auto", views: str = "one") -> Predictor:
-    """A trained model, ready to predict; `views` as for score: one, flip or crops."""
+def load(
+    path: PathLike, *, device: str = "auto", views: str = "one", registry: str | None = None
+) -> Predictor:
+    """A trained model directory or `registry:NAME@ALIAS`, ready to predict; `views`: one, flip or crops."""
     from discerna.directories.model_dir import ModelDirectory
+    from discerna.registry.resolution import is_reference, resolved
     from discerna.results.predictor import Predictor
     from discerna.settings.build import absolute
 
-    return Predictor.of(ModelDirectory.open(absolute(path)), device=device, views=views)
+    text = os.fspath(path)
+    place = resolved(text, registry) if is_reference(text) else absolute(path)
+    return Predictor.of(ModelDirectory.open(place), device=device, views=views)
 
 
 def _settings(verb: str, given: dict[str, Any]) -> Any:

@@ -108,13 +108,13 @@ def with_positional(verb: str, words: list[str]) -> list[str]:
     if not key:
         return words
     from discerna.overrides import quoted
-    from discerna.settings.keys import is_path_list, known_keys
+    from discerna.settings.keys import is_list, known_keys
 
     bare = [word for word in words if "=" not in word and not word.startswith(("-", "~", "+"))]
     if not bare:
         return words
     rest = [word for word in words if word not in bare]
-    if is_path_list(known_keys(VERBS[verb].settings)[key]):
+    if is_list(known_keys(VERBS[verb].settings)[key]):
         return [f"{key}=[{','.join(map(quoted, bare))}]", *rest]
     if len(bare) > 1:
         raise SettingsError(

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from discerna.directories.old_transforms import read_old_transforms
 from discerna.errors import DiscernaError, SettingsError
 from discerna.overrides import PACKAGED, Source, available_groups, literal, prepare_overrides
+from discerna.registry.resolution import is_reference, resolved
 from discerna.settings.build import absolute, build, nearest
 from discerna.settings.verbs import VERBS
 
@@ -39,8 +42,18 @@ def compose_prepared(verb: str, prepared: Mapping[str, str], source: Source) -> 
         raise SettingsError("a reference cannot be resolved", where=_first_line(error)) from None
     assert isinstance(values, dict)
     settings = build(VERBS[verb].settings, {str(key): value for key, value in values.items()})
+    settings = _with_registered_model(settings)
     _refuse_idle(settings, {key.lstrip("+"): value for key, value in prepared.items()})
     return settings
+
+
+def _with_registered_model(settings: Any) -> Any:
+    """The settings with the directory of a registered model in its place, so that all below sees the same one."""
+    model = getattr(settings, "model", None)
+    if not (isinstance(model, str | Path) and hasattr(settings, "registry") and is_reference(model)):
+        return settings
+    path = resolved(model, settings.registry)
+    return replace(settings, model=str(path) if isinstance(model, str) else path)
 
 
 def _config(verb: str, prepared: Sequence[str], source: Source, whole: bool = False) -> Any:

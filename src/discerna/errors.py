@@ -10,6 +10,7 @@
     │   └── InvalidDatasetError        D0018  missing, empty, mismatching labels, ...
     │       └── UnreadablePictureError D0019  one picture cannot be decoded
     ├── RunNotFoundError               D2070  no run is meant by what was given, or several are
+    ├── RegistryError                  D2060  a registered model is not there, or may not be changed so
     ├── OutputError                    D2010  an output exists, or cannot be written
     ├── MachineError                   D2020  the device, precision or strategy asked for is not there
     ├── MissingExtraError              D2030  an optional package is not installed
@@ -126,6 +127,12 @@ class RunNotFoundError(DiscernaError):
     """No run is meant by what was given, or several are."""
 
     code = "D2070"
+
+
+class RegistryError(DiscernaError):
+    """A registered model is not there, or may not be changed so."""
+
+    code = "D2060"
 
 
 class OutputError(DiscernaError):

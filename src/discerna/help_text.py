@@ -142,7 +142,9 @@ def _entries(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _settings_table(text: str, settings: Any, prefix: str) -> str:
-    latest = {key: (value, comment) for key, value, comment in _entries(text) if key != "name"}
+    entries = list(_entries(text))
+    # A group's own name is the choice itself.
+    latest = {key: (value, comment) for key, value, comment in entries if not (prefix and key == "name")}
     rows = []
     for key, (value, comment) in latest.items():
         hint = _hint(settings, key)

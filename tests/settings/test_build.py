@@ -86,7 +86,8 @@ def test_good_values_and_back():
         ({"free": [1]}, "it is a mapping {name: value}"),
         (
             {"model": "???"},
-            "a setting is missing: model; it is a model directory or a network's name; pass model=VALUE",
+            "a setting is missing: model; it is a model directory, registry:NAME, or a network's name; "
+            "pass model=VALUE",
         ),
     ],
 )
@@ -175,4 +176,4 @@ def test_describe_names_every_kind():
     told = {name: describe(hint) for name, hint in hints(Outer).items()}
     assert told["several"] == "a whole number, 1 or more or auto or a list (a whole number)"
     assert told["place"] == "a path, or null"
-    assert told["model"] == "a model directory or a network's name"
+    assert told["model"] == "a model directory, registry:NAME, or a network's name"

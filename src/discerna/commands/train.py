@@ -8,6 +8,7 @@ import time
 from discerna import environment
 from discerna import machine as machines
 from discerna.directories.model_dir import ModelDirectory, write_model_directory
+from discerna.directories.model_files import MANIFEST, file_digest
 from discerna.directories.run_folder import RunFolder, write_json
 from discerna.directories.run_result import RunResult
 from discerna.images.confusion_picture import confusion_picture
@@ -55,6 +56,7 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
             figures=figures,
             epochs=outcome.rows,
             seconds=time.monotonic() - began,
+            model_sha256=file_digest(settings.output / MANIFEST) if outcome.is_first_process else "",
         )
         if outcome.is_first_process:
             LOG.info("%s; best epoch %d", outcome.stopped, outcome.best_epoch)

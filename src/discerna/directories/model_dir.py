@@ -112,6 +112,10 @@ class ModelDirectory:
             )
         return weights
 
+    def digest(self, name: str) -> str:
+        """The SHA-256 of one of its files, as the manifest has it."""
+        return files.read_manifest(self.path)[name][0]
+
     def invalid(
         self, problem: str, found: str, remedy: str = "copy the directory again, or make it anew"
     ) -> InvalidModelDirectoryError:

@@ -34,6 +34,8 @@ class RunResult:
     epochs: list[dict[str, float]]
     """A row of metrics for each epoch."""
     seconds: float
+    model_sha256: str = ""
+    """Of the manifest of the model directory, by which a model tells which run it is of."""
 
     @property
     def state(self) -> State:

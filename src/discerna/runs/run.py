@@ -65,6 +65,11 @@ class Run:
         """What was found and used of both directories, with their fingerprints."""
         return _json(self.folder.pictures)
 
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """What result.json holds; empty where nothing came out."""
+        return _json(self.folder.result)
+
     @property
     def log(self) -> str:
         """All that was told so far."""
@@ -87,7 +92,7 @@ class Run:
             with self.folder.metrics.open(encoding="utf-8", newline="") as file:
                 lines = list(csv.DictReader(file))
         except (OSError, ValueError):
-            rows = _json(self.folder.result).get("epochs", [])
+            rows = self.result.get("epochs", [])
             return rows if isinstance(rows, list) else []
         return [row for row in map(_numbers, lines) if "epoch" in row]
 

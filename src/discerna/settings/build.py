@@ -95,7 +95,8 @@ def describe(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         base, *marks = get_args(hint)
         if any(isinstance(mark, ModelReference) for mark in marks):
-            return "a model directory or a network's name"
+            named = any(isinstance(mark, ModelReference) and mark.names for mark in marks)
+            return "a model directory, registry:NAME" + (", or a network's name" if named else "")
         return ", ".join([describe(base), *(str(mark) for mark in marks)])
     if get_origin(hint) in (Union, types.UnionType):
         members = [member for member in get_args(hint) if member is not type(None)]
@@ -170,8 +171,10 @@ def _value(hint: Any, value: Any, key: str, faults: list[SettingsError]) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _dataclass(hint, value, f"{key}.", faults)
     try:
+        if hint is Path and isinstance(value, str) and value.startswith(REGISTERED) and _takes_model(marks):
+            return Path(value)
         converted = _scalar(hint, value, key, faults)
-        if any(isinstance(mark, ModelReference) for mark in marks):
+        if hint is str and _takes_model(marks):
             converted = _model(converted)
     except ValueError:
         remedy = nearest(str(value), map(str, get_args(hint))) if get_origin(hint) is Literal else ""
@@ -278,9 +281,17 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(text))  # noqa: PTH100 - Path.resolve would follow links
 
 
+REGISTERED = "registry:"
+"""What a registered model begins with; `composition` puts its directory in its place."""
+
+
+def _takes_model(marks: Iterable[Any]) -> bool:
+    return any(isinstance(mark, ModelReference) for mark in marks)
+
+
 def _model(text: str) -> str:
     """A path made absolute, or a name left alone; a folder that exists is never taken for a name."""
-    reserved = text.startswith(("azure/", "timm/", "registry:"))
+    reserved = text.startswith(("azure/", "timm/", REGISTERED))
     is_path = Path(text).is_dir() or (not reserved and (os.sep in text or text in (".", "..", "~")))
     if not text:
         raise ValueError

@@ -62,6 +62,11 @@ def is_path(hint: Any) -> bool:
     return Path in alternatives(hint) or is_path_list(hint)
 
 
+def is_list(hint: Any) -> bool:
+    """Whether a setting takes a list."""
+    return any(get_origin(member) is list for member in alternatives(hint))
+
+
 def is_path_list(hint: Any) -> bool:
     """Whether a setting takes a list of paths."""
     return any(get_origin(m) is list and get_args(m)[0] is Path for m in alternatives(hint))

@@ -73,4 +73,6 @@ class Verbatim:
 
 @dataclass(frozen=True)
 class ModelReference:
-    """Marks a text that is a model directory or, where it is no path, a network's name."""
+    """Marks a model directory, or a registered model; with `names`, what is no path may be a network's name."""
+
+    names: bool = True

@@ -8,17 +8,20 @@ from typing import Annotated, Literal
 
 from discerna.settings.loading import LoadingSettings
 from discerna.settings.networks import NetworksSettings
-from discerna.settings.ranges import AtLeast
+from discerna.settings.ranges import AtLeast, ModelReference, Verbatim
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["one", "flip", "crops"]
+Place = Annotated[str, Verbatim("a folder, mlflow, or the address of an MLflow store")]
+"""Of a registry."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings:
     """A model, pictures, and where the scores go."""
 
-    model: Path
+    model: Annotated[Path, ModelReference(names=False)]
+    registry: Place | None
     data: Path | list[Path]
     output: Path | None
     batch_size: Annotated[int, AtLeast(1)]
@@ -33,7 +36,8 @@ class ScoreSettings:
 class EvaluateSettings:
     """A model, a labelled image directory, and where the figures go."""
 
-    model: Path
+    model: Annotated[Path, ModelReference(names=False)]
+    registry: Place | None
     data: Path
     output: Path | None
     batch_size: Annotated[int, AtLeast(1)]

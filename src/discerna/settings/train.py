@@ -17,6 +17,7 @@ from discerna.settings.optimizer import OptimizerSettings
 from discerna.settings.preprocessing import Fit, Interpolation
 from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Below, ModelReference, Verbatim
 from discerna.settings.scheduler import AzurePolynomialSettings, SchedulerSettings
+from discerna.settings.score import Place
 from discerna.settings.trainer import TrainerSettings
 
 Metric = Literal["train_loss", "valid_loss", "valid_accuracy", "valid_top5"]
@@ -37,6 +38,7 @@ class TrainSettings:
     train_data: Path
     valid_data: Path
     output: Path | None
+    registry: Place | None
     experiment_name: Annotated[str, Verbatim("a name")]
     epochs: Annotated[int, AtLeast(1)]
     batch_size: Annotated[int, AtLeast(1)]

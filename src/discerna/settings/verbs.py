@@ -10,6 +10,15 @@ from discerna.settings.convert import ConvertSettings
 from discerna.settings.create import CreateSettings
 from discerna.settings.demo import DemoSettings
 from discerna.settings.env import EnvSettings
+from discerna.settings.registry import (
+    RegisterSettings,
+    RegistryDeleteSettings,
+    RegistryDiffSettings,
+    RegistryDownloadSettings,
+    RegistryListSettings,
+    RegistryPromoteSettings,
+    RegistryShowSettings,
+)
 from discerna.settings.runs import (
     RunsBestSettings,
     RunsCompareSettings,
@@ -88,6 +97,37 @@ VERBS = {
             "input=flowers.zip output=data/flowers",
         ),
         Verb(
+            "register",
+            "keep a trained model under a name, as its next version",
+            RegisterSettings,
+            "model=models/flowers name=flowers alias=production",
+            "model",
+        ),
+        Verb("registry list", "the models, or the versions of one", RegistryListSettings, "flowers", "name"),
+        Verb("registry show", "all about a version", RegistryShowSettings, "flowers@production", "model"),
+        Verb(
+            "registry diff",
+            "in what two versions differ",
+            RegistryDiffSettings,
+            "flowers:2 flowers:3",
+            "models",
+        ),
+        Verb(
+            "registry promote",
+            "let an alias point at a version",
+            RegistryPromoteSettings,
+            "flowers:3 alias=production better_on=data/test",
+            "model",
+        ),
+        Verb(
+            "registry download",
+            "copy a version to a model directory",
+            RegistryDownloadSettings,
+            "flowers:3 output=models/flowers-3",
+            "model",
+        ),
+        Verb("registry delete", "remove a version", RegistryDeleteSettings, "flowers:2", "model"),
+        Verb(
             "runs list", "the trainings below a folder", RunsListSettings, "models sort=-accuracy", "folder"
         ),
         Verb("runs show", "all about one", RunsShowSettings, "models/flowers", "run"),
@@ -117,7 +157,10 @@ VERBS = {
     )
 }
 
-FAMILIES = {"runs": "trainings and what became of them"}
+FAMILIES = {
+    "runs": "trainings and what became of them",
+    "registry": "models under names, with versions and aliases",
+}
 """First words of commands of two words."""
 
 

@@ -1,0 +1,54 @@
+"""What every registry says of models that it does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from discerna.errors import RegistryError
+from discerna.registry.references import Reference
+from discerna.registry.version import Version
+from discerna.settings.build import nearest
+
+SHOWN = 10
+
+
+def newest_of(versions: Sequence[Version]) -> Version:
+    """The one with the highest number."""
+    return max(versions, key=lambda version: version.number)
+
+
+def no_such_name(reference: Reference, names: Sequence[str], place: str) -> RegistryError:
+    """No version bears the name."""
+    return RegistryError(
+        "no such registered model",
+        where=f"{reference} in {place}",
+        accepted=f"there are {_few(names)}" if names else "it holds none",
+        remedy=nearest(reference.name, names) or f"discerna register model=DIR name={reference.name}",
+    )
+
+
+def no_such_version(reference: Reference, numbers: Sequence[int], place: str) -> RegistryError:
+    """The name has no such number, or has it no more."""
+    told = (
+        f"{reference.name} has {_few([str(n) for n in numbers])}" if numbers else f"{reference.name} has none"
+    )
+    return RegistryError(
+        "no such version", where=f"{reference} in {place}", accepted=told, remedy="see discerna registry list"
+    )
+
+
+def no_such_alias(reference: Reference, aliases: Sequence[str], place: str) -> RegistryError:
+    """The name has no such alias."""
+    told = f"{reference.name} has {_few(aliases)}" if aliases else f"{reference.name} has no version"
+    return RegistryError(
+        "no such alias",
+        where=f"{reference} in {place}",
+        accepted=told,
+        remedy=nearest(reference.alias or "", aliases)
+        or f"discerna registry promote {reference.name}:NUMBER alias={reference.alias}",
+    )
+
+
+def _few(words: Sequence[str]) -> str:
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[-SHOWN:]) + more
