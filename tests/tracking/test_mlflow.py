@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import discerna
 from picture_sets import TESTS, write_pictures
 
 pytest.importorskip("mlflow")
@@ -19,47 +20,69 @@ TINY = ["model=tiny", "networks.modules=[tiny_networks]", "batch_size=8", "train
 
 
 @pytest.fixture
+def command(request):
+    """A command as a process of its own."""
+    return request.getfixturevalue("discerna")
+
+
+@pytest.fixture
 def data(pictures):
     return [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
 
 
 @pytest.fixture
-def runs(tmp_path):
-    """The runs in the embedded store, newest first; asked in a process of its own, as MLflow is heavy."""
+def train(pictures, tmp_path, monkeypatch):
+    """Train in this process, since importing MLflow takes seconds."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(output: str, **settings):
+        given = {"epochs": 2, "batch_size": 8, "trainer": {"precision": "32-true"}, **settings}
+        return discerna.train(
+            model="tiny", train_data=pictures / "train", valid_data=pictures / "valid", output=output, **given
+        )
+
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """The runs in the embedded store."""
+    monkeypatch.chdir(tmp_path)
 
     def ask(experiment: str) -> list[dict]:
-        script = f"""
-import json
-from discerna.tracking.mlflow_store import connect, store_uri
-client = connect(store_uri(None), "a test")
-found = client.get_experiment_by_name({experiment!r})
-told = []
-for run in client.search_runs([found.experiment_id]):
-    history = {{name: [m.value for m in client.get_metric_history(run.info.run_id, name)] for name in run.data.metrics}}
-    files = []
-    pending = [""]
-    while pending:
-        for file in client.list_artifacts(run.info.run_id, pending.pop()):
-            pending.append(file.path) if file.is_dir else files.append(file.path)
-    told.append({{"name": run.info.run_name, "status": run.info.status, "params": run.data.params,
-                 "id": run.info.run_id, "tags": run.data.tags, "metrics": history, "files": files,
-                 "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs]}})
-print(json.dumps(told))
-"""
-        done = subprocess.run(
-            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        from discerna.tracking.mlflow_store import connect, store_uri
+
+        client = connect(store_uri(None), "a test")
+        number = client.get_experiment_by_name(experiment).experiment_id
+        return [_told(client, run) for run in client.search_runs([number])]
 
     return ask
 
 
-def test_a_training_is_a_run(discerna, data, tmp_path, runs):
-    done = discerna(
-        "train", *TINY, *data, "output=flowers", "epochs=2", "logger=mlflow", "experiment_name=garden"
-    )
-    assert "MLflow" not in done.stdout and "warning" not in done.stderr
+def _told(client, run) -> dict:
+    files, pending = [], [""]
+    while pending:
+        for file in client.list_artifacts(run.info.run_id, pending.pop()):
+            pending.append(file.path) if file.is_dir else files.append(file.path)
+    history = {
+        name: [m.value for m in client.get_metric_history(run.info.run_id, name)] for name in run.data.metrics
+    }
+    return {
+        "id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "params": run.data.params,
+        "tags": run.data.tags,
+        "metrics": history,
+        "files": files,
+        "data": [[one.dataset.name, one.dataset.digest] for one in run.inputs.dataset_inputs],
+    }
+
+
+def test_a_training_is_a_run(train, tmp_path, runs, capsys):
+    train("flowers", logger="mlflow", experiment_name="garden")
+    out, err = capsys.readouterr()
+    assert out == "" and "warning" not in err
     assert {p.name for p in tmp_path.iterdir()} == {
         "flowers", "flowers.run", "mlflow.db", "mlartifacts", ".mlflow.db.lock",
     }  # fmt: skip
@@ -86,8 +109,8 @@ def test_a_training_is_a_run(discerna, data, tmp_path, runs):
 
 
 @pytest.mark.slow
-def test_a_sweep_is_a_parent_with_children(discerna, data, tmp_path, runs):
-    discerna("train", "-m", *TINY, *data, "output=s", "epochs=1", "logger=mlflow", "learning_rate=0.001,0.01,1e30",
+def test_a_sweep_is_a_parent_with_children(command, data, tmp_path, runs):
+    command("train", "-m", *TINY, *data, "output=s", "epochs=1", "logger=mlflow", "learning_rate=0.001,0.01,1e30",
              "logger.model=false", code=1)  # fmt: skip
     found = {run["name"]: run for run in runs("default")}
     assert set(found) == {"s.sweep", "0", "1", "2"}
@@ -100,15 +123,15 @@ def test_a_sweep_is_a_parent_with_children(discerna, data, tmp_path, runs):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_run(discerna, data, tmp_path, runs):
-    discerna(
+def test_two_processes_are_one_run(command, data, tmp_path, runs):
+    command(
         "train", *TINY, *data, "output=m", "epochs=1", "logger=mlflow", "trainer=cpu", "trainer.devices=2"
     )
     assert [run["status"] for run in runs("default")] == ["FINISHED"]
 
 
 @pytest.mark.slow
-def test_several_trainings_make_the_store_at_once(discerna, data, tmp_path, runs):
+def test_several_trainings_make_the_store_at_once(command, data, tmp_path, runs):
     command = [sys.executable, "-m", "discerna", "train", *TINY, *data, "epochs=1", "logger=mlflow"]
     import os
 
@@ -129,44 +152,42 @@ def weights(room, name):
     return (room / name / "weights.safetensors").read_bytes()
 
 
-def test_a_server_that_is_gone_stops_nothing(discerna, data, tmp_path):
+def test_a_server_that_is_gone_stops_nothing(train, tmp_path, capsys):
     with socket.socket() as closed:  # a port that nobody listens at
         closed.bind(("127.0.0.1", 0))
         uri = f"http://me:sesame@127.0.0.1:{closed.getsockname()[1]}"
-    done = discerna(
-        "train", *TINY, *data, "output=down", "epochs=2", "logger=mlflow", f"logger.tracking_uri={uri}"
-    )
-    assert done.stderr.count("failed: ") == 1 and "Connection refused" in done.stderr
-    assert "did not get everything; the run folder has it" in done.stderr
-    assert "sesame" not in done.stderr and "Traceback" not in done.stderr
+    train("down", logger={"name": "mlflow", "tracking_uri": uri})
+    told = capsys.readouterr().err
+    assert told.count("failed: ") == 1 and "Connection refused" in told
+    assert "did not get everything; the run folder has it" in told
+    assert "sesame" not in told and "Traceback" not in told
     assert len((tmp_path / "down.run" / "metrics.csv").read_text().splitlines()) == 3
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"sesame" not in path.read_bytes(), path
-    discerna("train", *TINY, *data, "output=plain", "epochs=2")
+    train("plain")
     assert weights(tmp_path, "down") == weights(tmp_path, "plain")
-    assert (tmp_path / "down" / "training.json").read_bytes() == (
-        tmp_path / "plain" / "training.json"
-    ).read_bytes()
+    records = [(tmp_path / name / "training.json").read_bytes() for name in ("down", "plain")]
+    assert records[0] == records[1]
 
 
 @pytest.mark.slow
-def test_a_server_that_never_answers_stops_nothing(discerna, data):
+def test_a_server_that_never_answers_stops_nothing(command, data):
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(50)
         uri = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        done = discerna(
+        done = command(
             "train", *TINY, *data, "output=m", "epochs=1", "logger=mlflow", f"logger.tracking_uri={uri}"
         )
     assert "did not get everything" in done.stderr
 
 
 @pytest.mark.slow
-def test_a_locked_database_stops_nothing(discerna, data, tmp_path, runs):
-    discerna("train", *TINY, *data, "output=first", "epochs=1", "logger=mlflow")
+def test_a_locked_database_stops_nothing(command, data, tmp_path, runs):
+    command("train", *TINY, *data, "output=first", "epochs=1", "logger=mlflow")
     with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        done = discerna("train", *TINY, *data, "output=second", "epochs=1", "logger=mlflow")
+        done = command("train", *TINY, *data, "output=second", "epochs=1", "logger=mlflow")
     assert "database is locked" in done.stderr
     assert (tmp_path / "second" / "model.json").is_file()
     assert [run["name"] for run in runs("default")] == ["first"]

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -210,12 +211,12 @@ class MlflowRegistry:
     def _bring(self, version: Version, source: str, whole: Path) -> None:
         from mlflow.artifacts import download_artifacts
 
-        whole.mkdir()
-        brought = Path(download_artifacts(artifact_uri=source, dst_path=str(whole), tracking_uri=self._uri))
-        if brought != whole:  # a folder below it, as some stores give
-            for path in list(brought.iterdir()):
-                path.rename(whole / path.name)
-        manifest = whole / MODEL / files.MANIFEST
+        room = whole / "brought"
+        room.mkdir(parents=True)
+        model = Path(
+            download_artifacts(artifact_uri=source, dst_path=str(room), tracking_uri=self._uri), MODEL
+        )
+        manifest = model / files.MANIFEST
         if not manifest.is_file() or files.file_digest(manifest) != version.sha256:
             raise InvalidModelDirectoryError(
                 "a registered model was altered or damaged",
@@ -223,11 +224,9 @@ class MlflowRegistry:
                 accepted=f"{files.MANIFEST} is not the one that was registered",
                 remedy="use another version, or register the model again",
             )
-        ModelDirectory.open(whole / MODEL)
-        (whole / MODEL).rename(whole / version.folder)
-        for path in list(whole.iterdir()):
-            if path.name != version.folder:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        ModelDirectory.open(model)
+        model.rename(whole / version.folder)
+        shutil.rmtree(room)
         write_json(whole / VERSION, version.kept())
 
     @contextmanager
@@ -260,8 +259,10 @@ class MlflowRegistry:
 
 def _write_pyfunc(room: Path, model: ModelDirectory, version: Version, run: str) -> None:
     """The files of a version: MLflow's description, ours, and the model directory as it is."""
-    import mlflow.pyfunc
-    from mlflow.models import Model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own type hints
+        import mlflow.pyfunc
+        from mlflow.models import Model
 
     shutil.copytree(model.path, room / MODEL)
     ModelDirectory.open(room / MODEL)

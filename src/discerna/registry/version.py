@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -71,6 +72,9 @@ class Version:
     def read(cls, kept: dict[str, Any], aliases: list[str]) -> Version:
         """The inverse of `kept`; ValueError where it is not one."""
         try:
-            return build(cls, {**kept, "aliases": aliases})
+            version = build(cls, {**kept, "aliases": aliases})
         except SettingsError as error:
             raise ValueError(str(error)) from None
+        if not re.fullmatch(r"[0-9a-f]{64}", version.sha256):  # it becomes the name of a folder
+            raise ValueError("sha256 is none")
+        return version
