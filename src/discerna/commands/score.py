@@ -16,7 +16,9 @@ from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
 from discerna.results.destination import refuse_file
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
-from discerna.results.scores import format_of, open_scores
+from discerna.results.score_columns import own_columns
+from discerna.results.score_files import format_of
+from discerna.results.scores import open_scores
 from discerna.settings.score import ScoreSettings
 from discerna.wording import as_typed, counted, shown
 
@@ -75,11 +77,12 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
     LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
     if output is None and sys.stdout.isatty():
         progress = SILENT  # a bar would stand in the midst of the rows
+    columns = own_columns(data, labels, _names(data, given))
     result = ScoreResult(output)
     count = _counter(result, data, labels)
     stream = predictor.stream(data, batch_size=settings.batch_size, workers=workers.value, progress=progress)
     with (
-        open_scores(output, data, labels, name=_names(data, given), overwrite=settings.overwrite) as table,
+        open_scores(output, columns, overwrite=settings.overwrite) as table,
         closing(stream) as batches,
     ):
         for batch in batches:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from discerna.results.evaluation_table import evaluation_table
-from discerna.results.scores import unicode_text
+from discerna.wording import unicode_text
 
 
 @dataclass(frozen=True)
