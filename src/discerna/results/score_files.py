@@ -37,6 +37,9 @@ class ScoresFile(Protocol):
         """Write what is left."""
 
 
+EXTENSIONS = (".csv", ".parquet")
+
+
 def format_of(output: Path) -> Literal["csv", "parquet"]:
     """The format that the extension asks for; refuses others, and Parquet without its package."""
     match output.suffix.lower():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discerna.directories.write_aside import write_failures
-from discerna.results.destination import whole_file
+from discerna.results.destination import refuse_file, whole_file
 from discerna.results.predictor import ScoredBatch
 from discerna.results.score_columns import Cell, Column, Columns, Scored
 from discerna.results.score_files import CsvFile, ParquetFile, Row, ScoresFile, format_of
@@ -41,6 +41,12 @@ class ScoresTable:
 
     def _row(self, picture: Scored, scores: NDArray[np.float32] | None) -> Row:
         return Row(_cells(self._columns.before, picture), scores, _cells(self._columns.after, picture))
+
+
+def refuse_scores(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
+    """Refuse a file in no format of scores, and one that exists already or cannot be written."""
+    format_of(output)
+    refuse_file(output, overwrite, inputs)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from discerna.settings.ranges import AtLeast
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["one", "flip", "crops"]
+Format = Literal["discerna", "azure"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class ScoreSettings:
     model: Path
     data: Path | list[Path]
     output: Path | None
+    format: Format
     batch_size: Annotated[int, AtLeast(1)]
     views: Views
     device: Device
