@@ -39,6 +39,7 @@ def compare_decisions(found, labels, truth, predicted):
             truth, predicted, labels=borne, average=average, zero_division=0
         )
         assert (means.precision, means.recall, means.f1) == pytest.approx(expected[:3])
+    compare_azure(found.azure, truth, predicted)
     assert found.confusion == metrics.confusion_matrix(truth, predicted, labels=labels).tolist()
     assert found.pictures == len(truth)
     assert found.accuracy == pytest.approx(metrics.accuracy_score(truth, predicted))
@@ -50,6 +51,15 @@ def compare_decisions(found, labels, truth, predicted):
     kappa = metrics.cohen_kappa_score(truth, predicted)
     assert (found.kappa is None) == math.isnan(kappa)
     assert found.kappa is None or found.kappa == pytest.approx(kappa)
+
+
+def compare_azure(found, truth, predicted):
+    expected = {"Overall_Accuracy": metrics.accuracy_score(truth, predicted)}
+    for average in ("micro", "macro"):
+        for name in ("precision", "recall"):
+            score = getattr(metrics, f"{name}_score")
+            expected[f"{average}_{name}".title()] = score(truth, predicted, average=average, zero_division=0)
+    assert found == pytest.approx(expected)
 
 
 def compare_probabilities(found, labels, truth, probabilities):

@@ -33,8 +33,8 @@ def coco(path, images, annotations, categories):
     return path
 
 
-def old_image_directory(root, pictures):
-    """What the Azure ML designer wrote; pictures: path -> category or None."""
+def old_image_directory(root, pictures, ids=None):
+    """What the Azure ML designer wrote; pictures: path -> category or None; ids: 0, 1, 2, … unless given."""
     plant(root, *pictures)
     (root / "_meta.yaml").write_text(
         "type: ImageDirectory\nextension: {}\nimage_list: images.lst\nsamples: _samples.json\nschema: _schema.json\n"
@@ -42,10 +42,10 @@ def old_image_directory(root, pictures):
     lines = [
         {
             "image_info": {"file_name": path},
-            "id": number,
+            "id": id_,
             **({"category": label} if label is not None else {}),
         }
-        for number, (path, label) in enumerate(pictures.items())
+        for id_, (path, label) in zip(ids or range(len(pictures)), pictures.items(), strict=True)
     ]
     (root / "images.lst").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     (root / "_samples.json").write_text("[]")

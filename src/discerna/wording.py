@@ -12,6 +12,11 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
+def unicode_text(text: str) -> str:
+    r"""The text as a file in UTF-8 can hold it: bytes that are none as escapes, `caf\udce9`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def listed(names: Sequence[str], limit: int = 20) -> str:
     """The names, each in quotes since it may hold commas and spaces; beyond `limit` only their number."""
     text = ", ".join(f"'{shown(name)}'" for name in names[:limit])

@@ -121,6 +121,16 @@ def test_an_old_output_outlives_an_interruption(evaluate, monkeypatch, overwrite
     assert not overwrite or Path("out/evaluation.json").read_bytes() == old
 
 
+def test_a_full_disk_is_told_of_the_output_that_was_asked_for(evaluate, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"cannot be written: output=[^;]*/out; No space left on device"):
+        evaluate(output="out")
+    assert os.listdir() == []
+
+
 def test_mistakes(evaluate, models, model, pictures):
     with pytest.raises(InvalidModelDirectoryError, match="untrained"):
         evaluate(model=models / "untrained")

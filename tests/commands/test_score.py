@@ -214,8 +214,8 @@ from discerna.commands import score
 from discerna.settings.build import build
 from discerna.settings.score import ScoreSettings
 from peak_memory import peak_memory
-model, data, output = sys.argv[1:]
-plain = dict(model=model, data=data, output=output, batch_size=32, views="one",
+model, data, output, columns = sys.argv[1:]
+plain = dict(model=model, data=data, output=output, format=columns, batch_size=32, views="one",
              device="cpu", overwrite=False, loading=dict(workers=0, nested=False),
              networks=dict(modules=["tiny_networks"]))
 assert score.run(build(ScoreSettings, plain)).unreadable == 0
@@ -224,8 +224,10 @@ print(peak_memory() >> 10)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_memory_does_not_grow_with_the_pictures(model, tmp_path, kind):
+@pytest.mark.parametrize(
+    ("extension", "columns"), [(".csv", "discerna"), (".parquet", "discerna"), ("", "azure")]
+)
+def test_memory_does_not_grow_with_the_pictures(model, tmp_path, extension, columns):
     Image.new("RGB", (16, 16), "red").save(tmp_path / "one.png")
     peaks, tests = [], Path(__file__).parents[1]
     for count in (2_000, 20_000):
@@ -234,7 +236,7 @@ def test_memory_does_not_grow_with_the_pictures(model, tmp_path, kind):
         for n in range(count):
             os.link(tmp_path / "one.png", folder / f"{n:06}.png")
         done = subprocess.run(
-            [sys.executable, "-c", PEAK, str(model), str(folder), str(tmp_path / f"{count}.{kind}")],
+            [sys.executable, "-c", PEAK, str(model), str(folder), f"{folder}-scores{extension}", columns],
             env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent / 'scripts'}"},
             capture_output=True,
             text=True,

@@ -328,7 +328,7 @@ from discerna.settings.score import EvaluateSettings, ScoreSettings
 given = dict(model={str(tiny_model.path)!r}, data={str(pictures / "valid")!r}, batch_size=4, device="cpu",
              views="one", overwrite=False, loading=dict(workers=0, nested=False),
              networks=dict(modules=["tiny_networks"]))
-assert score.run(build(ScoreSettings, given | dict(output={str(tmp_path / "s.csv")!r}))).scored == 11
+assert score.run(build(ScoreSettings, given | dict(output={str(tmp_path / "s.csv")!r}, format="discerna"))).scored == 11
 assert evaluate.run(build(EvaluateSettings, given | dict(output=None))).evaluation.pictures == 11
 assert discerna.load(given["model"], device="cpu").predict(sorted(Path(given["data"]).rglob("*.png"))[0])
 print(*{{name.split(".")[0] for name in sys.modules}})

@@ -10,9 +10,11 @@ import pytest
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import MissingExtraError, OutputError, SettingsError, UnreadablePictureError
-from discerna.results import scores
+from discerna.results import score_files
 from discerna.results.predictor import ScoredBatch
-from discerna.results.scores import format_of, open_scores
+from discerna.results.score_columns import own_columns
+from discerna.results.score_files import format_of
+from discerna.results.scores import open_scores
 
 LABELS = ["007", "NA", "a,b", 'quo"te', "z\nz"]
 HEADER = ["file", "label", "Scored Labels", *(f"Scored Probabilities_{label}" for label in LABELS), "error"]
@@ -46,8 +48,8 @@ def rows_of(text):
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-def written(output, data, batches, **more):
-    with open_scores(output, data, LABELS, **more) as table:
+def written(output, data, batches, name=None, **more):
+    with open_scores(output, own_columns(data, LABELS, name), **more) as table:
         for batch in batches:
             table.write(batch)
 
@@ -87,7 +89,7 @@ def test_csv(data, batches, tmp_path):
 
 @pytest.mark.parametrize("cells", [1, 16, 4_000_000])
 def test_parquet(data, batches, tmp_path, monkeypatch, cells):
-    monkeypatch.setattr(scores, "CELLS", cells)
+    monkeypatch.setattr(score_files, "CELLS", cells)
     output = tmp_path / "scores.PARQUET"
     written(output, data, batches)
     file = pq.ParquetFile(output)
@@ -147,7 +149,7 @@ def test_a_standard_output_that_fails(data, batches, monkeypatch, error, told):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_nothing_stays_of_what_is_broken_off(data, batches, tmp_path, name, error):
     output = tmp_path / "out" / name
-    with pytest.raises(error), open_scores(output, data, LABELS) as table:
+    with pytest.raises(error), open_scores(output, own_columns(data, LABELS)) as table:
         table.write(batches[0])
         assert len(os.listdir(output.parent)) == 1
         assert not output.exists()
@@ -172,7 +174,10 @@ def test_a_full_disk(data, batches, tmp_path, name, monkeypatch):
 
 def test_an_output_that_appears_meanwhile_is_kept(data, batches, tmp_path):
     output = tmp_path / "s.csv"
-    with pytest.raises(OutputError, match="appeared while"), open_scores(output, data, LABELS) as table:
+    with (
+        pytest.raises(OutputError, match="appeared while"),
+        open_scores(output, own_columns(data, LABELS)) as table,
+    ):
         table.write(batches[0])
         output.write_text("mine")
     assert output.read_text() == "mine"

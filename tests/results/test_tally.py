@@ -55,6 +55,7 @@ def test_all_figures_are_those_of_scikit_learn(table, batch_size):
     compare(found, *table)
     told = json.loads(json.dumps(found.as_json(), allow_nan=False))  # refuses NaN
     assert told["balanced_accuracy"] == found.balanced_accuracy
+    assert told["azure"] == found.azure
     assert "nan" not in found.table()
 
 

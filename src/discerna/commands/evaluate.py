@@ -18,6 +18,7 @@ from discerna.results.destination import refuse_folder, whole_folder
 from discerna.results.evaluation import evaluate
 from discerna.results.figures import Evaluation
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
+from discerna.results.score_columns import own_columns
 from discerna.results.scores import open_scores
 from discerna.settings.score import EvaluateSettings
 from discerna.wording import as_typed, shown
@@ -70,10 +71,11 @@ def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResu
 
     if output is None:
         return EvaluateResult(measured(None), None)
+    where = f"output={shown(str(output))}"
     with whole_folder(output, settings.overwrite) as folder:
-        with open_scores(folder / SCORES, data, predictor.labels) as table:
+        with open_scores(folder / SCORES, own_columns(data, predictor.labels), where=where) as table:
             evaluation = measured(table.write)
-        with write_failures(f"output={shown(str(output))}"):
+        with write_failures(where):
             (folder / FIGURES).write_text(_json(evaluation.as_json()), "utf-8")
     return EvaluateResult(evaluation, output)
 

@@ -14,13 +14,16 @@ from discerna.directories.layout import PICTURE
 from discerna.directories.model_dir import ModelDirectory
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
-from discerna.results.destination import refuse_file
+from discerna.results.azure_scores import azure_columns, open_azure_scores, refuse_azure_scores
 from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
-from discerna.results.scores import format_of, open_scores
-from discerna.settings.score import ScoreSettings
+from discerna.results.score_columns import own_columns
+from discerna.results.scores import open_scores, refuse_scores
+from discerna.settings.score import Format, ScoreSettings
 from discerna.wording import as_typed, counted, shown
 
 LOG = logging.getLogger("discerna")
+
+SHOWN = 10
 
 
 @dataclass
@@ -28,10 +31,12 @@ class ScoreResult:
     """What was scored, and where the scores are."""
 
     output: Path | None
-    """The file of scores; None: they went to the standard output."""
+    """The file or directory of scores; None: they went to the standard output."""
+    format: Format = "discerna"
+    """Whose columns they have."""
     scored: int = 0
     unreadable: int = 0
-    """Pictures that cannot be read: their rows have a reason instead of scores."""
+    """Pictures that cannot be read: their rows have no scores, and in our own format a reason."""
     labelled: int = 0
     """Of the pictures scored, those whose true label is known, to the model too."""
     right: int = 0
@@ -46,7 +51,8 @@ class ScoreResult:
         """What to tell a person, but for where the scores are."""
         told = f"scored {counted(self.scored, 'picture')}"
         if self.unreadable:
-            told += f", {self.unreadable} unreadable (see the column error)"
+            where = "see the column error" if self.format == "discerna" else "without scores"
+            told += f", {self.unreadable} unreadable ({where})"
         if self.accuracy is None:
             return [told]
         return [told, f"accuracy {self.accuracy:.2%} of {counted(self.labelled, 'picture')} with a label"]
@@ -63,8 +69,8 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
     output = None if settings.output in (None, Path.cwd() / "-") else settings.output
     given = settings.data if isinstance(settings.data, list) else [settings.data]
     if output is not None:
-        format_of(output)
-        refuse_file(output, settings.overwrite, [settings.model, *given])
+        refuse = refuse_azure_scores if settings.format == "azure" else refuse_scores
+        refuse(output, settings.overwrite, [settings.model, *given])
     import_user_modules(settings.networks.modules)
     directory = ModelDirectory.open(settings.model, setting="model")
     device, workers = choose_device(settings.device), choose_workers(settings.loading)
@@ -75,21 +81,35 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
     LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
     if output is None and sys.stdout.isatty():
         progress = SILENT  # a bar would stand in the midst of the rows
-    result = ScoreResult(output)
+    name = _names(data, given)
+    if settings.format == "azure":
+        opened = open_azure_scores(output, azure_columns(data, labels), overwrite=settings.overwrite)
+    else:
+        opened = open_scores(output, own_columns(data, labels, name), overwrite=settings.overwrite)
+    result = ScoreResult(output, settings.format)
     count = _counter(result, data, labels)
+    unreadable: list[str] = []
     stream = predictor.stream(data, batch_size=settings.batch_size, workers=workers.value, progress=progress)
-    with (
-        open_scores(output, data, labels, name=_names(data, given), overwrite=settings.overwrite) as table,
-        closing(stream) as batches,
-    ):
+    with opened as table, closing(stream) as batches:
         for batch in batches:
             table.write(batch)
             count(batch)
-    if result.unreadable:
-        LOG.warning("%s cannot be read; their rows tell why", counted(result.unreadable, "picture"))
+            first = batch.errors[: SHOWN - len(unreadable)]
+            unreadable += [f"{shown(name(i))} ({error.cause})" for i, error in first]
+    if unreadable:
+        _warn(result, unreadable)
     if output is None:
         LOG.info("%s", "\n".join(result.lines()))
     return result
+
+
+def _warn(result: ScoreResult, examples: list[str]) -> None:
+    """Say that pictures cannot be read; which and why, where no column does."""
+    told = "their rows tell why"
+    if result.format == "azure":
+        more = result.unreadable - len(examples)
+        told = f"without scores: {', '.join(examples)}" + (f" … and {more} more" if more else "")
+    LOG.warning("%s cannot be read; %s", counted(result.unreadable, "picture"), told)
 
 
 def _names(data: ImageDirectory, given: list[Path]) -> Callable[[int], str]:

@@ -18,6 +18,9 @@ FORMATS = f"pictures end with {' '.join(sorted(PICTURE_EXTENSIONS))}"
 PICTURE = "picture"
 """The name of the layout of a single file."""
 
+OLD_IMAGE_DIR = "old ImageDirectory"
+"""The name of the layout of the Azure ML designer."""
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from discerna.directories.designer_meta import META, meta_fields
-from discerna.directories.layout import Layout
+from discerna.directories.layout import OLD_IMAGE_DIR, Layout
 from discerna.directories.list_text import json_lines, text_of
 from discerna.directories.listing import Listing
 from discerna.errors import InvalidDatasetError
@@ -33,24 +34,29 @@ def read_old_image_dir(folder: str, where: str) -> Listing | None:
             remedy="it must lie in the same folder",
         )
     faults: list[str] = []
-    labelled = any(label is not None for _, label in _rows(str(Path(folder, file)), place, []))
+    path = str(Path(folder, file))
+    labelled = any(label is not None for _, label in _rows(path, place, []))
+    reason = f"{META} has type: ImageDirectory" + ("" if labelled else ", no category")
     return Listing(
-        Layout(
-            "old ImageDirectory", f"{META} has type: ImageDirectory" + ("" if labelled else ", no category")
-        ),
-        str(Path(folder, file)),
+        Layout(OLD_IMAGE_DIR, reason, path),
+        path,
         place,
-        _rows(str(Path(folder, file)), place, faults),
+        _rows(path, place, faults),
         labelled=labelled,
         faults=faults,
         own=(META, file, meta.get("schema", "_schema.json"), meta.get("samples", "_samples.json")),
     )
 
 
+def listed_file(line: dict[str, Any]) -> str | None:
+    """The file that a line of the list names; None where it names none."""
+    info = line.get("image_info")
+    return text_of(info.get("file_name")) if isinstance(info, dict) else None
+
+
 def _rows(path: str, where: str, faults: list[str]) -> Iterator[tuple[str, str | None]]:
     for number, line in json_lines(path, where, faults):
-        info = line.get("image_info")
-        file = text_of(info.get("file_name")) if isinstance(info, dict) else None
+        file = listed_file(line)
         if file is None:
             faults.append(f"line {number} names no file")
         elif isinstance(line.get("category"), list | dict):

@@ -32,9 +32,11 @@ def refuse_folder(
 
 
 @contextmanager
-def whole_file(output: Path, overwrite: bool) -> Iterator[BinaryIO]:
-    """A file that stands at `output` once the block has ended well; nothing of it stays otherwise."""
-    where = f"output={shown(str(output))}"
+def whole_file(output: Path, overwrite: bool, where: str) -> Iterator[BinaryIO]:
+    """A file that stands at `output` once the block has ended well; nothing of it stays otherwise.
+
+    `where` is what messages call it.
+    """
     part = hidden_sibling(output)
     with write_failures(where):
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from discerna.results.evaluation_table import evaluation_table
-from discerna.results.scores import unicode_text
+from discerna.wording import unicode_text
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,22 @@ class Evaluation:
         return self.macro.recall
 
     @property
+    def azure(self) -> dict[str, float]:
+        """The figures of the Azure ML designer's Evaluate Model, under its names.
+
+        Its macro means are over the labels that some picture bears or was given; what is undefined counts as 0.
+        Its micro figures are the accuracy, as each picture bears one label and is given one.
+        """
+        seen = [figures for figures in self.per_label if figures.f1 is not None]
+        return {
+            "Overall_Accuracy": self.accuracy,
+            "Micro_Precision": self.accuracy,
+            "Macro_Precision": sum(figures.precision or 0.0 for figures in seen) / len(seen),
+            "Micro_Recall": self.accuracy,
+            "Macro_Recall": sum(figures.recall or 0.0 for figures in seen) / len(seen),
+        }
+
+    @property
     def confusion(self) -> list[list[int]]:
         """The confusion matrix: a row for each true label, a column for each predicted one."""
         matrix = [[0] * len(self.labels) for _ in self.labels]
@@ -138,6 +154,7 @@ class Evaluation:
             "kappa": self.kappa,
             "macro": asdict(self.macro),
             "weighted": asdict(self.weighted),
+            "azure": self.azure,
             "auroc_margin": self.auroc_margin,
             "labels": [unicode_text(label) for label in self.labels],
             "per_label": [asdict(f) | {"label": unicode_text(f.label)} for f in self.per_label],

@@ -14,6 +14,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["one", "flip", "crops"]
 Place = Annotated[str, Verbatim("a folder, mlflow, or the address of an MLflow store")]
 """Of a registry."""
+Format = Literal["discerna", "azure"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class ScoreSettings:
     registry: Place | None
     data: Path | list[Path]
     output: Path | None
+    format: Format
     batch_size: Annotated[int, AtLeast(1)]
     views: Views
     device: Device
