@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from discerna.directories.model_dir import ModelDirectory
 from discerna.results.predictor import Predictor
-from discerna.results.scores import PROBABILITIES
+from discerna.results.score_columns import PROBABILITIES
 
 if TYPE_CHECKING:
     import pandas
