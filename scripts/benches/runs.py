@@ -1,4 +1,4 @@
-"""`scripts/bench runs`: how long lists of 100 to 10,000 runs take, and those of registered models.
+"""`scripts/bench runs`: how long lists of 100 to 10,000 runs take; with `--versions`, those of registered models.
 
 The runs are folders as a training leaves them, without models; the figures are whole commands, the first of each
 warm file cache, beside `discerna --version`, which is what starting takes.
@@ -16,8 +16,14 @@ import time
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from discerna.composition import compose
+from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
 from discerna.directories.run_folder import RunFolder, write_json
+from discerna.recipes.preview import USUAL as IMAGENET
+from discerna.registry.folder_registry import FolderRegistry
+from discerna.registry.lineage import lineage_of
 
 COMMANDS = {
     "start": ["--version"],
@@ -33,13 +39,56 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench runs", description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=[100, 1_000, 10_000], help="numbers of runs")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; the median counts")
+    parser.add_argument(
+        "--versions", action="store_true", help="versions of a registered model instead of runs"
+    )
     given = parser.parse_args(arguments)
+    if given.versions:
+        measure_versions(given.sizes, given.rounds)
+        return
     print("runs    " + "".join(name.rjust(22) for name in COMMANDS))
     for size in given.sizes:
         with tempfile.TemporaryDirectory(prefix="discerna-runs-") as room:
             make_runs(Path(room, "runs"), size)
             found = {name: seconds(command, room, given.rounds) for name, command in COMMANDS.items()}
         print(f"{size:<8}" + "".join(f"{taken:.2f} s".rjust(22) for taken in found.values()), flush=True)
+
+
+def measure_versions(sizes: list[int], rounds: int) -> None:
+    """Print how long it takes to make so many versions of a small model, one after the other, and to list them."""
+    commands = {
+        "start": ["--version"],
+        "list": ["registry", "list", "flowers"],
+        "show": ["registry", "show", "flowers@latest"],
+    }
+    print("versions" + "register, each".rjust(22) + "".join(name.rjust(12) for name in commands))
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="discerna-registry-") as room:
+            model = small_model(Path(room))
+            registry = FolderRegistry(Path(room, "registry"))
+            began = time.perf_counter()
+            for _ in range(size):
+                registry.publish("flowers", model, lineage_of(model, None), "")
+            each = (time.perf_counter() - began) / size
+            found = {name: seconds(command, room, rounds) for name, command in commands.items()}
+        times = "".join(f"{taken:.2f} s".rjust(12) for taken in found.values())
+        print(f"{size:<8}" + f"{each * 1000:.1f} ms".rjust(22) + times, flush=True)
+
+
+def small_model(room: Path) -> ModelDirectory:
+    """A trained model directory of a megabyte."""
+    spec = ModelSpec(
+        state="trained",
+        network="resnet18",
+        arguments={},
+        labels=["a", "b"],
+        preprocessing=IMAGENET,
+        weights_from=None,
+    )
+    write_model_directory(
+        room / "model", spec, {"weight": torch.zeros(250_000)}, training={"settings": {}}, overwrite=False
+    )
+    return ModelDirectory.open(room / "model")
 
 
 def seconds(command: list[str], room: str, rounds: int) -> float:

@@ -23,7 +23,7 @@ from discerna.directories.run_folder import write_json
 from discerna.directories.run_status import now
 from discerna.directories.write_aside import hidden_sibling, put, sync_folder, write_failures
 from discerna.errors import InvalidModelDirectoryError, RegistryError
-from discerna.registry.lookup import newest_of, no_such_alias, no_such_name, no_such_version
+from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version
 from discerna.registry.references import NEWEST, Reference, check_name
 from discerna.registry.version import Lineage, Version
 from discerna.wording import as_typed, shown
@@ -111,10 +111,11 @@ class FolderRegistry:
             if found is None:
                 raise no_such_version(reference, [v.number for v in self.versions(name)], self.place)
             return found
-        versions = self.versions(name)
-        if not versions:
-            raise no_such_name(reference, self.names(), self.place)
-        return newest_of(versions)
+        for newest in reversed(self._numbers(name)):
+            found = self._read(name, newest, aliases)
+            if found is not None:
+                return found
+        raise no_such_name(reference, self.names(), self.place)
 
     def fetch(self, version: Version) -> Path:
         """The folder itself: nothing is copied."""

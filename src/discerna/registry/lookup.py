@@ -6,15 +6,9 @@ from collections.abc import Sequence
 
 from discerna.errors import RegistryError
 from discerna.registry.references import Reference
-from discerna.registry.version import Version
 from discerna.settings.build import nearest
 
 SHOWN = 10
-
-
-def newest_of(versions: Sequence[Version]) -> Version:
-    """The one with the highest number."""
-    return max(versions, key=lambda version: version.number)
 
 
 def no_such_name(reference: Reference, names: Sequence[str], place: str) -> RegistryError:

@@ -23,7 +23,7 @@ from discerna.directories.run_folder import write_json
 from discerna.directories.run_status import now
 from discerna.directories.write_aside import hidden_sibling, write_failures
 from discerna.errors import InvalidModelDirectoryError, RegistryError
-from discerna.registry.lookup import newest_of, no_such_alias, no_such_name, no_such_version
+from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version
 from discerna.registry.references import NEWEST, Reference, check_name
 from discerna.registry.version import Lineage, Version
 from discerna.settings.secrets import masked
@@ -108,7 +108,7 @@ class MlflowRegistry:
                 raise no_such_alias(reference, [*aliases, NEWEST], self.place)
             return bears[0]
         if reference.number is None:
-            return newest_of(versions)
+            return versions[-1]
         for version in versions:
             if version.number == reference.number:
                 return version
