@@ -2,17 +2,21 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from discerna import composition
 from discerna.cli import split_verb, with_positional
 from discerna.overrides import Source, check_source
 from discerna.settings.verbs import VERBS
 from discerna.sweeps.multirun import plan
+from listed_pictures import old_image_directory
+from old_model_dirs import write_old_model
 from picture_sets import write_pictures
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +45,9 @@ COMMANDS = [
 )
 def test_every_command_composes(page, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        composition, "resolved", lambda model, registry: tmp_path
+    )  # no model is registered here
     write_own_config(tmp_path)
     verb, rest = split_verb(words)
     assert verb in VERBS
@@ -86,6 +93,22 @@ def room(tmp_path):
     return tmp_path
 
 
+def write_old_directories(room: Path) -> None:
+    """What a user has from the designer: an archive, image directories, an untrained and a trained model."""
+    shutil.make_archive(str(room / "flowers"), "zip", room / "pictures")
+    labels = ["daisy", "rose", "tulip"]
+    for name, part in (("OldImages", "train"), ("OldValidImages", "valid")):
+        found = sorted((room / "data" / part).rglob("*.png"))
+        places = [f"image/{labels.index(path.parent.name)}_{n}.png" for n, path in enumerate(found)]
+        pairs = {place: path.parent.name for place, path in zip(places, found, strict=True)}
+        old_image_directory(room / name, pairs)
+        for path, place in zip(found, places, strict=True):
+            Image.open(path).resize((32, 32)).save(room / name / place)  # the designer's had one size
+    write_old_model(room / "OldUntrained", "resnet18", pretrained=True)
+    samples = sorted((room / "OldImages" / "image").iterdir())[:3]
+    write_old_model(room / "OldModel", "resnet18", pretrained=True, labels=labels, samples=samples)
+
+
 RUNNABLE = [
     page for page in PAGES if any(not info for info, _ in blocks(page, "bash") + blocks(page, "python"))
 ]
@@ -94,6 +117,8 @@ RUNNABLE = [
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
 def test_every_page_runs(page, room, discerna):
+    if page.name == "from-azure-designer.md":
+        write_old_directories(room)
     if page.name in (
         "scoring.md",
         "model-directory.md",
