@@ -31,4 +31,7 @@ discerna("create", "network=squeezenet1_1", "image_size=32", "output=untrained")
 discerna("train", "model=untrained", "train_data=train", "valid_data=valid", "output=model", "epochs=2")
 assert len(discerna("score", "model=model", "data=valid").splitlines()) == 7
 assert "accuracy" in discerna("evaluate", "model=model", "data=valid")
+assert "model.run" in discerna("runs", "list")
+assert discerna("register", "model", "name=colours", "alias=production").startswith("colours:1")
+assert len(discerna("score", "model=registry:colours@production", "data=valid").splitlines()) == 7
 print("the wheel works")
