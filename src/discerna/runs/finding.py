@@ -48,10 +48,7 @@ def _folders_in(folder: str) -> list[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     found.append(entry.path)
-                elif entry.name in (
-                    "pyvenv.cfg",
-                    "manifest.json",
-                ):  # a virtual environment, a model directory
+                elif entry.name == "pyvenv.cfg":  # a virtual environment
                     return []
                 elif os.path.splitext(entry.name)[1].lower() in PICTURE_EXTENSIONS:  # noqa: PTH122
                     pictures += 1
