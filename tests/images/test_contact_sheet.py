@@ -8,7 +8,7 @@ from PIL import Image
 from test_transforms import NONE, STRONG
 
 from discerna.directories.image_dir import ImageDirectory
-from discerna.images import contact_sheet, fonts
+from discerna.images import drawing, fonts
 from discerna.images.augmentation_in_words import augmentation_in_words, fit_in_words
 from discerna.images.contact_sheet import sheet, spread
 from discerna.images.decode import decode
@@ -61,9 +61,7 @@ def test_pictures_of_every_size_find_room(index, spec, size):
 
 def test_of_many_labels_some_are_shown(tmp_path, spec, monkeypatch):
     written = []
-    monkeypatch.setattr(
-        contact_sheet, "legible", lambda text, size: written.append(text) or legible(text, size)
-    )
+    monkeypatch.setattr(drawing, "legible", lambda text, size: written.append(text) or legible(text, size))
     labels = [f"label{n:02}" for n in range(30)]
     index = ImageDirectory.open(write_pictures(tmp_path / "many", dict.fromkeys(labels, 1), size=(4, 4)))
     sheet(index, spec(), NONE, 1, epochs=1)

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from discerna.errors import SettingsError
 from discerna.images.preprocessing import fit_picture, ground_colour
-from discerna.settings.preprocessing import Preprocessing, changed
+from discerna.settings.preprocessing import LARGEST_SIZE, Preprocessing, changed
 
 PLAIN = Preprocessing(size=8, fit="crop", resize=8, interpolation="bilinear", mean=[0.5] * 3, std=[1] * 3)
 COLOUR = (9, 99, 199)
@@ -127,6 +127,7 @@ def test_a_border_surrounds_what_would_be_seen_without(spec, fit):
 def test_a_border_grows_with_the_picture(size, border, more, other):
     border = min(border, (size - 1) // 2)
     spec = replace(PLAIN, size=size, border=border, resize=size - 2 * border + more)
+    assume(spec.resize * other <= LARGEST_SIZE * spec.inner)
     scaled = spec.scaled(other)
     assert scaled.size == other and abs(scaled.border - border * other / size) <= 1
     assert fit_picture(Image.new("RGB", (9, 7)), scaled).size == (other, other)

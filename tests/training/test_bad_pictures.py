@@ -60,7 +60,10 @@ def test_every_file_is_accounted_for(train, data, tmp_path):
     (data / "train/red/notes.txt").write_text("mine")
     (data / "train/red/.hidden").write_text("mine")
     train()
-    assert report(tmp_path) == {
+    found = report(tmp_path)
+    marks = {side.pop("fingerprint") for side in found.values()}
+    assert len(marks) == 2 and all(len(mark) == 64 for mark in marks)
+    assert found == {
         "train_data": {
             "found": 20, "used": 20, "skipped": [], "hidden": 1,
             "not_pictures": [{"file": "red/notes.txt", "reason": "unsupported_format"}],
