@@ -83,7 +83,7 @@ def test_pictures_that_cannot_be_read_are_passed_over(tmp_path, spec):
     assert holds(sheet(index, chosen, NONE, 1, epochs=1), fit_picture(decode(root / "bad" / "1.png"), chosen))
     (root / "bad" / "1.png").write_bytes(b"")
     page = sheet(index, chosen, NONE, 1, epochs=1)
-    assert holds(page, Image.new("RGB", (128, 128), contact_sheet.BLANK))
+    assert holds(page, Image.new("RGB", (128, 128), drawing.BLANK))
 
 
 @pytest.mark.parametrize("name", ["写真", "b\udcff", "x\ny", "a" * 250, "עברית", "🐈", "\u0301", "  "])
