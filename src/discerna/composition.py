@@ -15,7 +15,7 @@ from discerna.directories.old_transforms import read_old_transforms
 from discerna.errors import DiscernaError, SettingsError
 from discerna.overrides import PACKAGED, Source, available_groups, literal, prepare_overrides
 from discerna.registry.resolution import is_reference, resolved
-from discerna.settings.build import absolute, build, nearest
+from discerna.settings.build import absolute, build, hints, nearest, takes_model
 from discerna.settings.verbs import VERBS
 
 VERSION_BASE = "1.3"
@@ -30,8 +30,16 @@ def compose(verb: str, overrides: Sequence[str], source: Source = PACKAGED) -> A
     return compose_prepared(verb, dict(text.split("=", 1) for text in prepared), source)
 
 
-def compose_prepared(verb: str, prepared: Mapping[str, str], source: Source) -> Any:
-    """The checked settings of `verb` from overrides that went through `prepare_overrides`."""
+def compose_prepared(
+    verb: str,
+    prepared: Mapping[str, str],
+    source: Source,
+    registered: dict[tuple[str, str | None], Path] | None = None,
+) -> Any:
+    """The checked settings of `verb` from overrides that went through `prepare_overrides`.
+
+    `registered` remembers which directories registered models were found to be.
+    """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -42,18 +50,19 @@ def compose_prepared(verb: str, prepared: Mapping[str, str], source: Source) -> 
         raise SettingsError("a reference cannot be resolved", where=_first_line(error)) from None
     assert isinstance(values, dict)
     settings = build(VERBS[verb].settings, {str(key): value for key, value in values.items()})
-    settings = _with_registered_model(settings)
+    settings = _with_registered_model(settings, {} if registered is None else registered)
     _refuse_idle(settings, {key.lstrip("+"): value for key, value in prepared.items()})
     return settings
 
 
-def _with_registered_model(settings: Any) -> Any:
+def _with_registered_model(settings: Any, known: dict[tuple[str, str | None], Path]) -> Any:
     """The settings with the directory of a registered model in its place, so that all below sees the same one."""
-    model = getattr(settings, "model", None)
-    if not (isinstance(model, str | Path) and hasattr(settings, "registry") and is_reference(model)):
+    if not takes_model(hints(type(settings)).get("model")) or not is_reference(settings.model):
         return settings
-    path = resolved(model, settings.registry)
-    return replace(settings, model=str(path) if isinstance(model, str) else path)
+    named = (str(settings.model), settings.registry)
+    if named not in known:
+        known[named] = resolved(*named)
+    return replace(settings, model=type(settings.model)(known[named]))
 
 
 def _config(verb: str, prepared: Sequence[str], source: Source, whole: bool = False) -> Any:

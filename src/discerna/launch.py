@@ -45,25 +45,39 @@ def train(settings: TrainSettings, progress: Progress) -> RunResult:
 def recorded(folder: RunFolder) -> Iterator[None]:
     """Write how the run of the block ended, and let go of its folder; after a kill -9 its lock tells."""
     try:
-        yield
-    except BaseException as error:
-        with suppress(OSError):  # what went wrong is told, not that a full disk cannot hold it
-            if isinstance(error, DiscernaError):
-                folder.write_error(error)
-            folder.end(*end_of(error))
-        raise
+        try:
+            yield
+        except BaseException as error:
+            told = end_of(error)
+            with suppress(OSError):  # what went wrong is told, not that a full disk cannot hold it
+                if isinstance(error, DiscernaError):
+                    folder.write_error(error)
+            with suppress(OSError):
+                # A signal that comes while a tracker is told the rest does not undo the training.
+                if told[0] == "killed" and folder.result.is_file():
+                    _end_well(folder)
+                else:
+                    folder.end(*told)
+            raise
+        try:
+            _end_well(folder)
+        except OSError as error:
+            console.LOG.warning("%s: not written: %s", folder.status_file, error.strerror)
+    finally:
+        if folder.lock is not None:
+            folder.lock.release()
+
+
+def _end_well(folder: RunFolder) -> None:
     result = RunResult.read(folder.result)
-    try:
-        folder.end(
-            result.state,
-            result.stopped,
-            figures=result.figures,
-            best_epoch=result.best_epoch,
-            epochs_trained=result.epochs_trained,
-            best=result.best_row,
-        )
-    except OSError as error:
-        console.LOG.warning("%s: not written: %s", folder.status_file, error.strerror)
+    folder.end(
+        result.state,
+        result.stopped,
+        figures=result.figures,
+        best_epoch=result.best_epoch,
+        epochs_trained=result.epochs_trained,
+        best=result.best_row,
+    )
 
 
 def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:

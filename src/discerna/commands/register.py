@@ -13,7 +13,7 @@ from discerna.progress import SILENT, Progress
 from discerna.registry.folder_registry import FolderRegistry
 from discerna.registry.lineage import lineage_of
 from discerna.registry.references import check_alias, check_name
-from discerna.registry.registry import Registry, open_registry
+from discerna.registry.registry import open_registry
 from discerna.registry.version import Version
 from discerna.results.promotion import Contest, contest
 from discerna.settings.registry import RegisterSettings
@@ -68,20 +68,18 @@ def run(settings: RegisterSettings, progress: Progress = SILENT) -> RegisterResu
         raise model.invalid("the model is untrained", "it has no labels yet", "train it first")
     check_tensors(model)
     registry = open_registry(settings.registry)
-    held = _contest(settings, registry, model, progress)
+    before, held = None, None
+    if settings.better_on is not None:
+        bears = [version for version in registry.versions(settings.name) if settings.alias in version.aliases]
+        before = bears[0] if bears else None
+        old = ModelDirectory.open(registry.fetch(before)) if before else None
+        held = contest(model, old, settings, progress)
     root = registry.root / settings.name if isinstance(registry, FolderRegistry) else None
     version = registry.publish(settings.name, model, lineage_of(model, root), settings.note)
     result = RegisterResult(version, registry.place, settings.alias, held)
     if settings.alias is not None and result.promoted:
-        registry.set_alias(version, settings.alias, held.as_json() if held else {})
+        if held is None:
+            registry.set_alias(version, settings.alias, {})
+        else:
+            registry.set_alias(version, settings.alias, held.as_json(), before)
     return result
-
-
-def _contest(
-    settings: RegisterSettings, registry: Registry, model: ModelDirectory, progress: Progress
-) -> Contest | None:
-    if settings.better_on is None:
-        return None
-    bears = [v for v in registry.versions(settings.name) if settings.alias in v.aliases]
-    old = ModelDirectory.open(registry.fetch(bears[0])) if bears else None
-    return contest(model, old, settings, progress)

@@ -10,6 +10,7 @@ from pathlib import Path
 from discerna.directories.model_dir import ModelDirectory
 from discerna.directories.publishing import publish, refuse_inside
 from discerna.progress import SILENT, Progress
+from discerna.registry.folder_registry import FolderRegistry
 from discerna.registry.references import Reference
 from discerna.registry.registry import open_registry
 from discerna.registry.version import Version
@@ -38,7 +39,8 @@ def run(settings: RegistryDownloadSettings, progress: Progress = SILENT) -> Regi
     registry = open_registry(settings.registry)
     version = registry.find(Reference.parse(settings.model))
     found = registry.fetch(version)
-    refuse_inside(settings.output, [found])
+    inputs = [found, registry.root] if isinstance(registry, FolderRegistry) else [found]
+    refuse_inside(settings.output, inputs)
 
     def fill(folder: Path) -> None:
         for path in found.iterdir():

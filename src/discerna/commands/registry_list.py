@@ -38,7 +38,7 @@ class RegistryListResult:
                     shown(version.network),
                     str(version.labels),
                     "-" if accuracy is None else f"{accuracy:.2%}",
-                    version.registered[:16].replace("T", " "),
+                    shown(version.registered[:16].replace("T", " ")),
                     shown(version.note),
                 ]
             )

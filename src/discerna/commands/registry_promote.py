@@ -50,5 +50,8 @@ def run(settings: RegistryPromoteSettings, progress: Progress = SILENT) -> Regis
                 accepted=f"{held.told()}: not better",
                 remedy="leave out better_on to move it all the same",
             )
-    registry.set_alias(version, settings.alias, held.as_json() if held else {})
+    if held is None:
+        registry.set_alias(version, settings.alias, {})
+    else:
+        registry.set_alias(version, settings.alias, held.as_json(), before)
     return RegistryPromoteResult(version, settings.alias, before, held)

@@ -52,7 +52,7 @@ def run(settings: RunsBestSettings, progress: Progress = SILENT) -> RunsBestResu
     metric = settings.metric
     found = chosen(settings.folder, settings.where, "began", None)
     check_key(metric, "metric", found)
-    known = [one for one in found if isinstance(one.value(metric), int | float)]
+    known = [one for one in found if type(one.value(metric)) in (int, float)]
     if settings.format == "path":
         known = [one for one in known if one.output is not None]
     if not known:

@@ -10,6 +10,7 @@ from discerna.runs.finding import the_run
 from discerna.runs.following import follow
 from discerna.runs.run import Run
 from discerna.settings.runs import RunsLogsSettings
+from discerna.wording import shown
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class RunsLogsResult:
             ended = Run(self.run.path)
             yield f"{ended.state}: {ended.reason}"
         else:
-            yield self.run.log.removesuffix("\n")
+            yield "\n".join(shown(line) for line in self.run.log.removesuffix("\n").split("\n"))
 
 
 def run(settings: RunsLogsSettings, progress: Progress = SILENT) -> RunsLogsResult:

@@ -41,7 +41,7 @@ class FileLock:
         """
         is_folder = path.is_dir()
         # Some network disks lock only what is open for writing.
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY if is_folder else os.O_RDWR)
+        descriptor = os.open(path, os.O_NONBLOCK | (os.O_RDONLY | os.O_DIRECTORY if is_folder else os.O_RDWR))
         until = time.monotonic() + patience
         try:
             while not _locked(descriptor, fcntl.LOCK_EX):
@@ -67,7 +67,7 @@ class FileLock:
 def is_locked(path: Path) -> bool | None:
     """Whether a process has locked the file; None where the file system cannot tell."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

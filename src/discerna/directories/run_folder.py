@@ -12,6 +12,7 @@ from typing import Any
 
 from discerna import errors
 from discerna.directories.file_lock import FileLock
+from discerna.directories.plain_reading import read_plain
 from discerna.directories.run_status import RunStatus, State, read_status
 from discerna.errors import DiscernaError, OutputError
 from discerna.settings.build import build, plain
@@ -146,14 +147,10 @@ class RunFolder:
         return read_status(self.status_file, self.lock_file)
 
     def end(self, state: State, reason: str, **told: Any) -> None:
-        """Write how the run ended, and let go of it."""
-        try:
-            status = self.status()
-            if status is not None:
-                write_json(self.status_file, status.end(state, reason, **told).as_json())
-        finally:
-            if self.lock is not None:
-                self.lock.release()
+        """Write how the run ended."""
+        status = self.status()
+        if status is not None:
+            write_json(self.status_file, status.end(state, reason, **told).as_json())
 
     def _remove_old(self, overwrite: bool) -> None:
         """Only a run that failed is replaced unasked: another has left its checkpoints; one that goes on never is."""
@@ -194,8 +191,9 @@ class RunFolder:
     def is_run(self) -> bool:
         """Whether it is the folder of a training, as the first lines of its settings tell."""
         try:
-            with self.settings.open("rb") as file:
-                head = file.read(200)  # whole settings would make a list of thousands of runs slow
+            head = read_plain(
+                self.settings, 200
+            )  # whole settings would make a list of thousands of runs slow
         except OSError:
             return False
         return b'"discerna": ' in head and b'"command": "train"' in head

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from discerna.directories.file_lock import is_locked
-from discerna.errors import DiscernaError, ProcessKilledError, Terminated
+from discerna.directories.plain_reading import read_object
+from discerna.errors import DiscernaError, ProcessKilledError, SettingsError, Terminated
+from discerna.settings.build import build
 
 State = Literal["running", "finished", "stopped early", "failed", "killed"]
 
@@ -95,10 +96,8 @@ def read_status(file: Path, lock: Path) -> RunStatus | None:
     """The status in `file`; a run whose lock nobody holds any more was killed. None where there is none."""
     held = is_locked(lock)  # first: a run that ends now has written its end before it lets go
     try:
-        status = RunStatus(**json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    if status.state not in get_args(State):
+        status = build(RunStatus, read_object(file))
+    except (OSError, ValueError, SettingsError):
         return None
     if held is None:  # a file system without locks
         held = status.host != socket.gethostname() or _lives(status.process)

@@ -18,11 +18,11 @@ def describe(version: Version) -> str:
         ("version", str(version)),
         ("aliases", ", ".join(version.aliases) or "-"),
         ("registered", version.registered),
-        ("note", shown(version.note) or "-"),
-        ("model", f"{shown(version.network)}, {version.labels} labels, {version.size:,} bytes"),
+        ("note", version.note or "-"),
+        ("model", f"{version.network}, {version.labels} labels, {version.size:,} bytes"),
         ("sha256", version.sha256),
-        ("run", shown(lineage.run or "-")),
-        ("experiment", shown(lineage.experiment_name or "-")),
+        ("run", lineage.run or "-"),
+        ("experiment", lineage.experiment_name or "-"),
         ("trained", lineage.began or "-"),
         ("from model", lineage.parent or "-"),
         ("weights from", (lineage.weights_from or {}).get("name", "random")),
@@ -31,7 +31,7 @@ def describe(version: Version) -> str:
         ("figures", ", ".join(f"{name} {value:.4f}" for name, value in lineage.figures.items()) or "-"),
         ("git", _git(lineage.git)),
     ]
-    return align(rows)
+    return align([(name, shown(str(value))) for name, value in rows])
 
 
 def differences(one: tuple[Version, Path], other: tuple[Version, Path]) -> dict[str, tuple[Any, Any]]:

@@ -7,24 +7,24 @@ publishers get different ones; it never changes, and a deleted one leaves its nu
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from discerna.directories import model_files as files
 from discerna.directories.file_lock import FileLock
 from discerna.directories.model_dir import ModelDirectory
 from discerna.directories.model_files import Fault
+from discerna.directories.plain_reading import read_object, read_plain
 from discerna.directories.run_folder import write_json
 from discerna.directories.run_status import now
 from discerna.directories.write_aside import hidden_sibling, put, sync_folder, write_failures
 from discerna.errors import InvalidModelDirectoryError, RegistryError
-from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version
-from discerna.registry.references import NEWEST, Reference, check_name
+from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version, refuse_moved
+from discerna.registry.references import NEWEST, Reference, check_name, is_name
 from discerna.registry.version import Lineage, Version
 from discerna.wording import as_typed, shown
 
@@ -75,7 +75,7 @@ class FolderRegistry:
                 lineage=lineage,
             )
             place = place.rename(whole / version.folder)
-            write_json(whole / VERSION, version.kept())
+            write_json(whole / VERSION, version.checked().kept())
             _sync(whole / VERSION)
             sync_folder(whole)
             try:
@@ -90,7 +90,7 @@ class FolderRegistry:
     def names(self) -> list[str]:
         """Those of the folders that hold a version."""
         found = _listdir(self.root)
-        return sorted(name for name in found if not name.startswith(".") and self.versions(name))
+        return sorted(name for name in found if is_name(name) and self.versions(name))
 
     def versions(self, name: str) -> list[Version]:
         """All that are not deleted."""
@@ -136,11 +136,20 @@ class FolderRegistry:
         ModelDirectory.open(path)  # the other files, against the manifest
         return path
 
-    def set_alias(self, version: Version, alias: str, told: dict[str, Any]) -> None:
+    def set_alias(
+        self,
+        version: Version,
+        alias: str,
+        told: dict[str, Any],
+        holder: Version | Literal["any"] | None = "any",
+    ) -> None:
         """One file for the aliases of a model, replaced at once."""
         with self._changing(version.name):
             if self._read(version.name, version.number, {}) is None:
-                raise no_such_version(Reference(version.name, version.number), [], self.place)
+                left = [one.number for one in self.versions(version.name)]
+                raise no_such_version(Reference(version.name, version.number), left, self.place)
+            if holder != "any":
+                refuse_moved(alias, self._aliases(version.name).get(alias), holder)
             file = self.root / version.name / ALIASES
             known = _object(file)
             write_json(file, {**known, alias: {"version": version.number, "since": now(), **told}})
@@ -180,11 +189,11 @@ class FolderRegistry:
         """A version; None where there is none, or a deleted one."""
         file = self._folder(name, number) / VERSION
         try:
-            kept = files.read_json(file)
+            kept = files.parse_object(read_plain(file, files.JSON_LIMIT), VERSION)
             if "deleted" in kept:
                 return None
             version = Version.read(kept, [alias for alias, n in aliases.items() if n == number])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (Fault, OSError, ValueError) as error:
             told = error.found if isinstance(error, Fault) else str(error)
@@ -235,17 +244,16 @@ def _listdir(folder: Path) -> Sequence[str]:
 
 def _object(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+        return read_object(file)
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RegistryError(
             "the aliases cannot be read",
             where=shown(as_typed(file)),
             accepted=str(error),
             remedy="mend the file",
         ) from None
-    return found if isinstance(found, dict) else {}
 
 
 def _sync(path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from discerna.directories import model_files as files
 from discerna.directories.model_dir import ModelDirectory
+from discerna.errors import SettingsError
 from discerna.registry.version import Lineage
 from discerna.runs.run import SUFFIX, Run
-from discerna.settings.build import flat
+from discerna.settings.build import build, flat
 
 _NOT_DECISIVE = {"model", "train_data", "valid_data", "transforms"}
 """Settings that training.json has by their last part only; what they led to is in the lineage itself."""
@@ -19,25 +22,41 @@ _NOT_DECISIVE = {"model", "train_data", "valid_data", "transforms"}
 
 def lineage_of(model: ModelDirectory, relative_to: Path | None) -> Lineage:
     """What is known; the run's path is told from the folder `relative_to` where there is one."""
-    training = model.training or {}
-    run = _run_of(model)
-    status = {} if run is None else run.facts
-    data = training.get("data") or {}
-    settings = flat(training.get("settings") or {})
-    figures = {} if run is None else run.result.get("figures", {})
-    return Lineage(
-        run=None if run is None else _told(run.path, relative_to),
-        experiment_name=status.get("experiment_name"),
-        began=status.get("began"),
-        parent=None if run is None else _parent(run),
-        weights_from=model.spec.weights_from,
-        train_data=data.get("train"),
-        valid_data=data.get("valid"),
-        figures=dict(figures),
-        settings={key: value for key, value in settings.items() if key not in _NOT_DECISIVE},
-        git=None if run is None else run.environment.get("git"),
-        packages=training.get("packages") or {},
+    training, run = model.training or {}, _run_of(model)
+    data, settings = training.get("data"), training.get("settings")
+    sides = data if isinstance(data, Mapping) else {}
+    decisive = flat(settings) if isinstance(settings, Mapping) else {}
+    told: dict[str, Any] = {
+        "run": None if run is None else _told(run.path, relative_to),
+        "experiment_name": None if run is None else run.value("experiment_name"),
+        "began": None if run is None else run.value("began"),
+        "parent": None if run is None else _parent(run),
+        "weights_from": model.spec.weights_from,
+        "train_data": sides.get("train"),
+        "valid_data": sides.get("valid"),
+        "figures": {} if run is None else run.result.get("figures"),
+        "settings": {key: value for key, value in decisive.items() if key not in _NOT_DECISIVE},
+        "git": None if run is None else run.environment.get("git"),
+        "packages": training.get("packages"),
+    }
+    # A file that somebody has changed costs what it tells, not the model its registration.
+    return build(
+        Lineage, {name: value if _fits(name, value) else _NOTHING[name] for name, value in told.items()}
     )
+
+
+_NOTHING: dict[str, Any] = {
+    field.name: {} if field.name in ("figures", "settings", "packages") else None
+    for field in dataclasses.fields(Lineage)
+}
+
+
+def _fits(name: str, value: Any) -> bool:
+    try:
+        build(Lineage, {**_NOTHING, name: value})
+    except SettingsError:
+        return False
+    return True
 
 
 def _run_of(model: ModelDirectory) -> Run | None:

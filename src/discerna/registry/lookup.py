@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from discerna.errors import RegistryError
 from discerna.registry.references import Reference
+from discerna.registry.version import Version
 from discerna.settings.build import nearest
 
 SHOWN = 10
@@ -41,6 +42,17 @@ def no_such_alias(reference: Reference, aliases: Sequence[str], place: str) -> R
         remedy=nearest(reference.alias or "", aliases)
         or f"discerna registry promote {reference.name}:NUMBER alias={reference.alias}",
     )
+
+
+def refuse_moved(alias: str, points_at: int | None, holder: Version | None) -> None:
+    """Refuse where an alias no longer points at the version that a new one was measured against."""
+    if points_at != (None if holder is None else holder.number):
+        raise RegistryError(
+            f"{alias} has moved while the models were measured",
+            where=f"it points at version {points_at}",
+            accepted=f"it was measured against {holder}" if holder else "it pointed at none",
+            remedy="run the command again",
+        )
 
 
 def _few(words: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlparse
 
 from discerna.directories import model_files as files
@@ -23,8 +23,8 @@ from discerna.directories.run_folder import write_json
 from discerna.directories.run_status import now
 from discerna.directories.write_aside import hidden_sibling, write_failures
 from discerna.errors import InvalidModelDirectoryError, RegistryError
-from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version
-from discerna.registry.references import NEWEST, Reference, check_name
+from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version, refuse_moved
+from discerna.registry.references import NEWEST, Reference, check_name, is_name
 from discerna.registry.version import Lineage, Version
 from discerna.settings.secrets import masked
 from discerna.tracking import mlflow_store
@@ -33,6 +33,9 @@ from discerna.wording import shown
 
 LOADER = "discerna.mlflow_model"
 """The module by which MLflow loads a version."""
+
+EXPERIMENT = "registered models"
+"""Holds the runs whose artefacts the versions are."""
 
 MODEL, VERSION = "model", "version.json"
 
@@ -62,12 +65,11 @@ class MlflowRegistry:
             labels=len(model.spec.labels),
             note=note,
             lineage=lineage,
-        )
+        ).checked()
         with self._reached(), tempfile.TemporaryDirectory(prefix="discerna-") as room:
             self._ensure(name)
-            experiment = mlflow_store.experiment_id(
-                self._client, self._uri, lineage.experiment_name or "default"
-            )
+            # Of our own, since others may keep their artefacts elsewhere.
+            experiment = mlflow_store.experiment_id(self._client, self._uri, EXPERIMENT)
             run = self._client.create_run(experiment, run_name=f"register {name}")
             _write_pyfunc(Path(room), model, version, run.info.run_id)
             self._client.log_artifacts(run.info.run_id, room, MODEL)
@@ -85,7 +87,7 @@ class MlflowRegistry:
         """Those that have a version of ours."""
         with self._reached():
             found = _all(self._client.search_registered_models)
-        return sorted(model.name for model in found if self.versions(model.name))
+        return sorted(model.name for model in found if is_name(model.name) and self.versions(model.name))
 
     def versions(self, name: str) -> list[Version]:
         """Those that discerna has registered; others of the name are passed over."""
@@ -118,9 +120,9 @@ class MlflowRegistry:
         """A copy in the cache, under its SHA-256; brought here once."""
         place = _cache() / version.sha256 / version.folder
         model = place / version.folder
-        if model.is_dir():
-            ModelDirectory.open(model)
+        if _is_whole(model, version):
             return model
+        shutil.rmtree(place, ignore_errors=True)
         with self._reached():
             source = self._source(version)
             with write_failures(f"the cache {shown(str(place.parent))}"):
@@ -130,15 +132,23 @@ class MlflowRegistry:
                     self._bring(version, source, whole)
                     os.rename(whole, place)  # noqa: PTH104
                 except OSError:
-                    if not model.is_dir():  # else another process was faster
+                    if not _is_whole(model, version):  # else another process was faster
                         raise
                 finally:
                     shutil.rmtree(whole, ignore_errors=True)
         return model
 
-    def set_alias(self, version: Version, alias: str, told: dict[str, Any]) -> None:
+    def set_alias(
+        self,
+        version: Version,
+        alias: str,
+        told: dict[str, Any],
+        holder: Version | Literal["any"] | None = "any",
+    ) -> None:
         """MLflow's own aliases; what is told goes into a tag."""
         with self._reached():
+            if holder != "any":  # MLflow knows no condition, so this is as near as it gets
+                refuse_moved(alias, self._aliases(version.name).get(alias), holder)
             self._client.set_registered_model_alias(version.name, alias, str(version.number))
             if told:
                 self._client.set_model_version_tag(
@@ -299,6 +309,17 @@ def _all(search: Any, **arguments: Any) -> list[Any]:
         token = getattr(page, "token", None)
         if not token:
             return found
+
+
+def _is_whole(model: Path, version: Version) -> bool:
+    """Whether the cache has the very model that was registered, unharmed."""
+    try:
+        if files.file_digest(model / files.MANIFEST) != version.sha256:
+            return False
+        ModelDirectory.open(model)
+    except (OSError, InvalidModelDirectoryError):
+        return False
+    return True
 
 
 def _cache() -> Path:

@@ -45,9 +45,14 @@ class Reference:
         return f"{self.name}@{self.alias}" if self.alias else self.name
 
 
+def is_name(name: str) -> bool:
+    """Whether a registered model can be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> None:
     """Refuse what no registered model can be called: names become folders."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise RegistryError(
             "not a name for a model",
             where=f"name={shown(name)}",

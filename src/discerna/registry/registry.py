@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from discerna.directories.model_dir import ModelDirectory
 from discerna.registry.references import Reference
@@ -36,8 +36,14 @@ class Registry(Protocol):
     def fetch(self, version: Version) -> Path:
         """The model directory of a version, its files checked against their SHA-256."""
 
-    def set_alias(self, version: Version, alias: str, told: dict[str, Any]) -> None:
-        """Let an alias point at the version; `told` is kept with it."""
+    def set_alias(
+        self,
+        version: Version,
+        alias: str,
+        told: dict[str, Any],
+        holder: Version | Literal["any"] | None = "any",
+    ) -> None:
+        """Let an alias point at the version; `told` is kept with it. Refused where `holder` no longer has it."""
 
     def delete(self, version: Version) -> None:
         """Remove a version at which no alias points; its number is never used again."""

@@ -68,6 +68,10 @@ class Version:
         del kept["aliases"]
         return kept
 
+    def checked(self) -> Version:
+        """Itself, once it is sure that it can be read again."""
+        return Version.read(self.kept(), self.aliases)
+
     @classmethod
     def read(cls, kept: dict[str, Any], aliases: list[str]) -> Version:
         """The inverse of `kept`; ValueError where it is not one."""

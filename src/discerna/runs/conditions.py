@@ -46,16 +46,16 @@ def _condition(text: str, runs: Sequence[Run]) -> Condition:
     check_key(key, "where", runs)
     if sign == "~":
         return lambda run: wanted.lower() in shown_value(run.value(key)).lower()
-    compare, number = _SIGNS[sign], _number(wanted)
+    compare, limit = _SIGNS[sign], number(wanted)
 
     def holds(run: Run) -> bool:
         found = run.value(key)
         if found is None:
             return sign == "!=" or (sign == "=" and wanted == "null")
-        figure = _number(found)
-        if number is not None and figure is not None:
-            return compare(figure, number)
-        if sign not in ("=", "!=") and (number is None) != (figure is None):
+        figure = number(found)
+        if limit is not None and figure is not None:
+            return compare(figure, limit)
+        if sign not in ("=", "!=") and (limit is None) != (figure is None):
             return False  # a text is neither more nor less than a number
         return compare(shown_value(found), wanted)
 
@@ -83,10 +83,11 @@ def shown_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A value as a number; None where it is none."""
     if isinstance(value, bool):
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -33,7 +33,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     for where in ("train_data", "valid_data"):
         side = run.pictures.get(where) or {}
         told = (
-            f"{side['used']} of {side['found']} pictures, {side.get('fingerprint', '')[:12]}" if side else ""
+            f"{side.get('used')} of {side.get('found')} pictures, {str(side.get('fingerprint', ''))[:12]}"
+            if side
+            else ""
         )
         rows.append((where, ", ".join(filter(None, (shown(str(run.value(where))), told)))))
     figures = [f"{name} {cell(run, name)}" for name in ("accuracy", "balanced_accuracy", "loss", "top5")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from discerna.directories.publishing import refuse_inside
+from discerna.directories.run_folder import write_json
 from discerna.directories.write_aside import hidden_sibling, put, unwritable
 from discerna.errors import OutputError, SettingsError
 from discerna.progress import Progress
@@ -18,7 +20,10 @@ from discerna.wording import align, as_typed, shown
 MODEL = "model"
 """The folder of the trained model among a run's files."""
 
-_OWN = {"run.lock"}
+MARK = "download.json"
+"""Says that a folder is a copy, which may be replaced; a run itself never is."""
+
+_OWN = {"run.lock", MARK}
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,11 @@ def download(
     """Copy files of a run, all unless some are named, into the folder `output`, which appears whole."""
     files = _wanted(run_files(run), wanted)
     refuse_inside(output, [run.path, *([run.output] if run.output else [])])
-    if output.exists() and not (overwrite and Run(output).folder.is_run()):
+    if os.path.lexists(output) and not (overwrite and (output / MARK).is_file() and not output.is_symlink()):
         raise OutputError(
             "the output exists",
             where=f"output={shown(as_typed(output))}",
-            accepted="overwrite=true replaces what an earlier download has copied, settings.json included",
+            accepted="overwrite=true replaces an earlier download only",
             remedy="choose another output",
         )
     whole = hidden_sibling(output)
@@ -74,6 +79,7 @@ def download(
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file.path, place)
                 advance(1, "")
+        write_json(whole / MARK, {"run": run.name, "files": [file.name for file in files]})
         put(whole, output, overwrite)
     except OSError as error:
         raise unwritable(output, error) from None

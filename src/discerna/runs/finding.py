@@ -61,6 +61,8 @@ def _folders_in(folder: str) -> list[str]:
 
 def the_run(given: Path, folder: Path) -> Run:
     """The run that `given` names: its folder, its model directory, or a name that only one run in `folder` has."""
+    if not given.name:  # the root
+        raise RunNotFoundError("no such run", where=f"run={given}", remedy="see discerna runs list")
     for path in (given, given.with_name(f"{given.name}{SUFFIX}")):
         if Run(path).folder.is_run():
             return Run(path)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from discerna.runs.run import Run
+from discerna.wording import shown
 
 PAUSE = 0.2
 
@@ -24,9 +25,14 @@ def follow(run: Run) -> Iterator[str]:
         position += len(piece)
         lines, newline, rest = (rest + piece).rpartition(b"\n")
         if newline:
-            yield lines.decode("utf-8", "replace")
+            yield _text(lines)
         if not going_on:
             if rest:
-                yield rest.decode("utf-8", "replace")
+                yield _text(rest)
             return
         time.sleep(PAUSE)
+
+
+def _text(lines: bytes) -> str:
+    """Lines of a log, without what a terminal would take for commands."""
+    return "\n".join(shown(line) for line in lines.decode("utf-8", "replace").split("\n"))

@@ -7,10 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from discerna.runs.conditions import check_key, conditions
+from discerna.errors import SettingsError
+from discerna.runs.conditions import check_key, conditions, number
 from discerna.runs.finding import find_runs
 from discerna.runs.run import Run
-from discerna.wording import align, shown
+from discerna.wording import align, as_typed, shown
 
 DEFAULT_ORDER = "began"
 
@@ -19,6 +20,10 @@ PERCENT = ("accuracy", "balanced_accuracy", "top5", "valid_accuracy", "valid_top
 
 def chosen(folder: Path, where: str | None, sort: str, limit: int | None) -> list[Run]:
     """The runs below `folder` that meet `where`, ordered by the value `sort` names (`-NAME`: the largest first)."""
+    if not folder.is_dir():
+        raise SettingsError(
+            "no such folder", where=f"folder={shown(as_typed(folder))}", remedy="check the path"
+        )
     found = find_runs(folder)
     holds = conditions(where, found)
     key, descending = sort.removeprefix("-"), sort.startswith("-")
@@ -39,7 +44,8 @@ def ordered(runs: Sequence[Run], key: str, descending: bool) -> list[Run]:
 
 
 def _order(value: Any) -> tuple[int, float, str]:
-    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))
+    figure = number(value) if isinstance(value, int | float) else None
+    return (1, 0.0, str(value)) if figure is None else (0, figure, "")
 
 
 def run_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from discerna.directories.plain_reading import read_object, read_plain
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_status import State
 from discerna.settings.train import METRIC_MODES
@@ -58,12 +59,16 @@ class Run:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Machine, packages and git state; empty where the run did not come so far."""
-        return _json(self.folder.environment)
+        found = _json(self.folder.environment)
+        known: dict[str, Any] = _objects(found)
+        if not isinstance(known.get("git", {}).get("commit"), str):
+            known.pop("git", None)
+        return {**known, "python": str(found["python"])} if "python" in found else known
 
     @cached_property
     def pictures(self) -> dict[str, Any]:
         """What was found and used of both directories, with their fingerprints."""
-        return _json(self.folder.pictures)
+        return _objects(_json(self.folder.pictures))
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -89,12 +94,12 @@ class Run:
     def epochs(self) -> list[dict[str, float]]:
         """A row of metrics for each epoch so far."""
         try:
-            with self.folder.metrics.open(encoding="utf-8", newline="") as file:
-                lines = list(csv.DictReader(file))
-        except (OSError, ValueError):
-            rows = self.result.get("epochs", [])
-            return rows if isinstance(rows, list) else []
-        return [row for row in map(_numbers, lines) if "epoch" in row]
+            text = read_plain(self.folder.metrics).decode("utf-8")
+            rows = [_numbers(line) for line in csv.DictReader(io.StringIO(text, newline=""))]
+        except (OSError, ValueError, csv.Error):
+            told = self.result.get("epochs")
+            rows = [_figures(row) for row in told] if isinstance(told, list) else []
+        return [row for row in rows if "epoch" in row]
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -169,23 +174,25 @@ class Run:
 def _of_old_folder(folder: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The status of a folder of 0.1.0, which has no status.json."""
     result, error = _json(folder.result), _json(folder.error)
-    stopped = str(result.get("stopped", ""))
+    stopped, rows = str(result.get("stopped", "")), result.get("epochs")
+    best, trained, epochs = result.get("best_epoch"), result.get("epochs_trained"), settings.get("epochs")
     early = stopped.startswith("stopped")
     state = ("stopped early" if early else "finished") if result else "failed" if error else "killed"
-    rows, best = result.get("epochs", []), result.get("best_epoch")
+    known = [_figures(row) for row in rows] if isinstance(rows, list) else []
+    monitor = settings.get("monitor")
     return {
         "state": state,
         "reason": stopped or str(error.get("message", "")) or "it left neither a result nor an error",
         "experiment_name": "default",
         "model": Path(str(settings.get("model", ""))).name,
-        "monitor": settings.get("monitor", "valid_loss"),
-        "epochs": settings.get("epochs"),
+        "monitor": monitor if isinstance(monitor, str) and monitor in METRIC_MODES else "valid_loss",
+        "epochs": epochs if type(epochs) is int else None,
         "began": _modified(folder.settings),
         "ended": _modified(folder.result) or _modified(folder.error),
-        "figures": result.get("figures", {}),
-        "best_epoch": best,
-        "epochs_trained": result.get("epochs_trained"),
-        "best": next((row for row in rows if row.get("epoch") == best), {}),
+        "figures": _figures(result.get("figures")),
+        "best_epoch": best if type(best) is int else None,
+        "epochs_trained": trained if type(trained) is int else None,
+        "best": next((row for row in known if row.get("epoch") == best), {}),
     }
 
 
@@ -209,13 +216,27 @@ def _numbers(row: Mapping[Any, Any]) -> dict[str, float]:
             numbers[str(name)] = float(text)
         except (TypeError, ValueError):  # an empty cell, or a line that is being written
             continue
-    return numbers
+    return _figures(numbers)
 
 
 def _json(file: Path) -> dict[str, Any]:
     """The object in a file; empty where it is missing or damaged, since one bad run must not hide the others."""
     try:
-        found = json.loads(file.read_text("utf-8"))
+        return read_object(file)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+
+
+def _objects(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {key: value for key, value in values.items() if isinstance(value, dict)}
+
+
+def _figures(values: Any) -> dict[str, float]:
+    """The finite numbers of a mapping; empty where it is none."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {str(k): float(v) for k, v in values.items() if type(v) in (int, float) and abs(v) < _MOST}
+
+
+_MOST = 1e300
+"""Beyond this, and NaN, no figure of a run is one."""

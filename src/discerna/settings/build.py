@@ -257,7 +257,10 @@ def _scalar(hint: Any, value: Any, key: str, faults: list[SettingsError]) -> Any
             raise ValueError
         return absolute(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:  # more digits than a float holds
+            raise ValueError from None
     if type(value) is not hint:
         raise ValueError
     return _finite(value)
@@ -283,6 +286,11 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 REGISTERED = "registry:"
 """What a registered model begins with; `composition` puts its directory in its place."""
+
+
+def takes_model(hint: Any) -> bool:
+    """Whether a setting is a model, which may be a registered one."""
+    return get_origin(hint) is Annotated and _takes_model(get_args(hint)[1:])
 
 
 def _takes_model(marks: Iterable[Any]) -> bool:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from discerna import launch, machine, overrides
 from discerna.composition import compose_prepared
+from discerna.directories.file_lock import FileLock, is_locked
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.label_check import check_labels
 from discerna.directories.model_dir import ModelDirectory
 from discerna.directories.run_folder import write_json
 from discerna.directories.run_result import RunResult
+from discerna.directories.run_status import end_of
 from discerna.errors import DiscernaError, OutputError, ProcessError, SettingsError
 from discerna.overrides import Source
 from discerna.progress import Progress
@@ -28,6 +30,8 @@ from discerna.tracking.mlflow_sweep import SweepTracker
 from discerna.wording import align, shown
 
 LOG = logging.getLogger("discerna")
+
+LOCK = "sweep.lock"
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,11 @@ def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult
     folder, jobs = plan(typed, source)
     _check_inputs([job.settings for job in jobs])
     if folder.exists():
+        _refuse_live(folder)
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
+    (folder / LOCK).touch()
+    lock = FileLock.take(folder / LOCK)  # ends with this process
     monitor = jobs[0].settings.monitor
     tracker = SweepTracker([job.settings for job in jobs], folder)
     records: list[JobRecord] = []
@@ -121,10 +128,27 @@ def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult
             write_json(
                 folder / "sweep.json", {"monitor": monitor, "jobs": [asdict(record) for record in records]}
             )
+        well = all(record.state == "done" for record in records)
+        tracker.end(result.best_figures, folder / "sweep.json", "finished" if well else "failed")
+    except BaseException as error:
+        tracker.end(result.best_figures, folder / "sweep.json", end_of(error)[0])
+        raise
     finally:
-        well = len(records) == len(jobs) and all(record.state == "done" for record in records)
-        tracker.end(result.best_figures, folder / "sweep.json", well=well)
+        if lock is not None:
+            lock.release()
     return result
+
+
+def _refuse_live(folder: Path) -> None:
+    """Refuse to replace a sweep that goes on, or whose job does."""
+    for lock in (folder / LOCK, *folder.glob("*.run/run.lock")):
+        if is_locked(lock):
+            raise OutputError(
+                "a sweep is going on in the folder",
+                where=str(folder),
+                accepted=f"{lock.name} of {lock.parent.name} is held",
+                remedy="choose another output, or wait for it to end",
+            )
 
 
 def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
@@ -139,14 +163,17 @@ def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
             accepted="each job has a folder of its own in <output>.sweep",
             remedy="give one output",
         )
-    settings = [compose_prepared("train", job, source) for job in expanded]
+    registered: dict[tuple[str, str | None], Path] = {}  # an alias may move while jobs are composed
+    settings = [compose_prepared("train", job, source, registered) for job in expanded]
     first = settings[0]
     if first.output is None:
         folder = Path("runs").absolute() / (datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + ".sweep")
     else:
         folder = first.output.with_name(f"{first.output.name}.sweep")
     if folder.exists():
-        ours = all(re.fullmatch(r"sweep\.json|\d+(\.run)?", path.name) for path in folder.iterdir())
+        ours = all(
+            re.fullmatch(r"sweep\.json|sweep\.lock|\d+(\.run)?", path.name) for path in folder.iterdir()
+        )
         if not first.overwrite or not ours:
             raise OutputError(
                 "the sweep's folder exists",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from discerna.directories.file_lock import FileLock
-from discerna.errors import MissingExtraError
+from discerna.errors import MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -26,7 +27,13 @@ ARTIFACTS = "mlartifacts"
 
 def store_uri(tracking_uri: str | None) -> str:
     """What is given, else what MLflow's own variable says, else a file in the working folder."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path(EMBEDDED).absolute()}"
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{EMBEDDED}"
+    if not uri.startswith(SQLITE):
+        return uri
+    file = uri.removeprefix(SQLITE)
+    if not file:
+        raise SettingsError("no database is named", where=uri, remedy=f"write {SQLITE}{EMBEDDED}")
+    return f"{SQLITE}{Path(file).absolute()}"  # it names the folder of the artefacts, too
 
 
 def connect(tracking_uri: str, purpose: str) -> MlflowClient:
@@ -42,8 +49,9 @@ def connect(tracking_uri: str, purpose: str) -> MlflowClient:
     except ModuleNotFoundError:
         raise MissingExtraError.of("mlflow", "mlflow", purpose) from None
     for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     with _made_by_one(tracking_uri):
+        _try_file(tracking_uri)
         client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
         client.search_experiments(max_results=1)  # makes the tables of a new database
     return client
@@ -65,6 +73,13 @@ def _made_by_one(tracking_uri: str) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
+
+
+def _try_file(tracking_uri: str) -> None:
+    """A file that cannot be opened fails here at once; MLflow would try for minutes."""
+    if tracking_uri.startswith(SQLITE):
+        with closing(sqlite3.connect(tracking_uri.removeprefix(SQLITE))) as database:
+            database.execute("PRAGMA schema_version")
 
 
 def is_hopeless(error: Exception) -> bool:

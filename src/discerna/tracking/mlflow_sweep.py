@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discerna.directories.run_status import State
 from discerna.errors import MissingExtraError
 from discerna.settings.logger import MlflowLoggerSettings
 from discerna.settings.secrets import masked
 from discerna.settings.train import TrainSettings
 from discerna.tracking import mlflow_store
+from discerna.tracking.mlflow_run import STATES
 from discerna.tracking.outbox import cause_of
 from discerna.version import __version__
 
@@ -57,8 +59,8 @@ class SweepTracker:
         # The address in full: where the job looks for a default may not be where the sweep did.
         return replace(job, logger=replace(logger, parent=self._run, tracking_uri=self._uri))
 
-    def end(self, best: Mapping[str, float], table: Path, *, well: bool) -> None:
-        """Tell the best job's figures and the table of all; `well` says whether every job was done."""
+    def end(self, best: Mapping[str, float], table: Path, state: State) -> None:
+        """Tell the best job's figures, the table of all, and how the sweep ended."""
         if not self._run:
             return
         try:
@@ -66,6 +68,6 @@ class SweepTracker:
                 self._client.log_metric(self._run, f"best_{name}", value)
             if table.is_file():
                 self._client.log_artifact(self._run, str(table))
-            self._client.set_terminated(self._run, "FINISHED" if well else "FAILED")
+            self._client.set_terminated(self._run, STATES[state])
         except Exception as error:
             LOG.warning("MLflow (%s) failed: %s", masked(self._uri), cause_of(error))

@@ -21,8 +21,11 @@ def cause_of(error: BaseException) -> str:
     """What lies at the bottom of an error, in one line: libraries wrap `Connection refused` many times."""
     while deeper := error.__cause__ or error.__context__:
         error = deeper
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return str(masked(lines[0]))[:200]
+    lines = str(error).strip().splitlines()
+    told = lines[0] if lines else ""
+    if len(told) < 12:  # as a KeyError's
+        told = f"{type(error).__name__}: {told}".removesuffix(": ")
+    return str(masked(told))[:200]
 
 
 class Outbox:
