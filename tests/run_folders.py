@@ -1,5 +1,6 @@
 """Run folders as a training leaves them, without training."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ def write_run(
             "best": {"epoch": 1.0, "valid_loss": 0.5},
         }
     folder.end(state, "all epochs trained" if state == "finished" else "why", **told)  # type: ignore[arg-type]
+    assert folder.lock is not None
+    folder.lock.release()
     if began:
-        import json
-
         status = json.loads(folder.status_file.read_text())
         write_json(folder.status_file, {**status, "began": began, "ended": began})
     return path

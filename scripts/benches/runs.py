@@ -119,6 +119,8 @@ def make_runs(root: Path, count: int) -> None:
         "best": rows[-1],
     }
     folder.end("finished", "all epochs trained", **figures)
+    assert folder.lock is not None
+    folder.lock.release()
     told = json.loads(folder.status_file.read_text())
     for number in range(1, count):
         path = root / f"{number}.run"

@@ -92,7 +92,11 @@ def of_verb(name: str) -> str:
             lines += [f"    {c}: {_headline((folder / f'{c}.yaml').read_text('utf-8'))}" for c in others]
         else:
             lines += [f"    {c}: {_headline((folder / f'{c}.yaml').read_text('utf-8'))}" for c in choices]
-    lines += ["", "flags:", align([(f"  {flag}", text) for flag, text in FLAGS])]
+    lines += [
+        "",
+        "flags:",
+        align([(f"  {flag}", text) for flag, text in FLAGS if name == "train" or "-m" not in flag]),
+    ]
     return "\n".join(lines)
 
 

@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import discerna
+from discerna import composition
+from discerna.commands import register as registering
 from discerna.directories.model_dir import ModelDirectory
 from discerna.errors import InvalidModelDirectoryError, OutputError, RegistryError, SettingsError
+from discerna.overrides import PACKAGED
 from discerna.registry.folder_registry import FolderRegistry
 from discerna.registry.lineage import lineage_of
 from discerna.registry.references import Reference
 from discerna.registry.resolution import resolved
+from discerna.sweeps.multirun import plan
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +139,10 @@ def test_the_commands(discerna_here, trained, pictures, here):
         differ["setting learning_rate"] == [1e-06, 0.02] and "weights" in differ and "network" not in differ
     )
     assert "are the same model" in run("registry", "diff", "flowers:1", "flowers@production").stdout
+    (model,) = json.loads(run("registry", "list", "format=json").stdout)
+    assert model["aliases"] == {"production": 1} and model["versions"] == 2 and model["newest"]["number"] == 2
+    told = run("registry", "list").stdout.splitlines()
+    assert told[1].split()[:4] == ["flowers", "flowers:2", "2", "production:1"]
     assert "points at it" not in run("registry", "promote", "flowers:2", "alias=staging").stdout
     assert (
         "flowers@production points at flowers:2, before at flowers:1"
@@ -144,7 +152,12 @@ def test_the_commands(discerna_here, trained, pictures, here):
                   "networks.modules=[tiny_networks]", "metric=loss", code=1)  # fmt: skip
     assert "production stays at flowers:2" in refused.stderr
     assert "an alias points at the version" in run("registry", "delete", "flowers:2", code=1).stderr
-    assert "by its number" in run("registry", "delete", "flowers@production", code=1).stderr
+    assert "by its number" in run("registry", "delete", "flowers", code=1).stderr
+    assert (
+        run("registry", "delete", "flowers@production").stdout
+        == "flowers@production is deleted; flowers:2 stays\n"
+    )
+    assert "no such alias" in run("registry", "show", "flowers@production", code=1).stderr
     assert run("registry", "delete", "flowers:1").stdout.startswith("flowers:1 is deleted")
     assert "flowers:1" not in run("registry", "list", "flowers").stdout
     assert "no such version: flowers:1 in registry" in run("registry", "show", "flowers:1", code=1).stderr
@@ -155,7 +168,21 @@ def test_the_commands(discerna_here, trained, pictures, here):
     for path in (trained / "poor").iterdir():
         assert (here / "copy" / path.name).read_bytes() == path.read_bytes()
     assert "the output exists" in run("registry", "download", "flowers:3", "output=copy", code=1).stderr
-    run("register", str(trained / "poor"), "name=elsewhere", "registry=another place")
+    told = run("register", str(trained / "poor"), "name=elsewhere", "registry=another place").stdout
+    assert (
+        "model=registry:elsewhere:1 registry='another place' networks.modules=[tiny_networks] data=PICTURES"
+        in told
+    )
+    assert "flowers:3" in run("registry", "show", "registry:flowers:3").stdout, "the prefix does no harm"
+    inside = run(
+        "registry",
+        "download",
+        "flowers:3",
+        "output=registry/flowers/versions/2/flowers-2",
+        "overwrite=true",
+        code=1,
+    )
+    assert "input directory" in inside.stderr
     assert "elsewhere:1" in run("registry", "list", DISCERNA_REGISTRY="another place").stdout
 
 
@@ -191,8 +218,10 @@ def test_any_text_is_a_reference_or_refused(text):
 
 
 def test_what_is_missing_is_told(trained, here):
-    with pytest.raises(RegistryError, match="no such registered model: flowers in registry; it holds none"):
+    with pytest.raises(RegistryError, match="no such registry: registry; there is no such folder here"):
         discerna.load("registry:flowers")
+    with pytest.raises(RegistryError, match="did you mean mlflow"):
+        discerna.load("registry:flowers", registry="mlfow")
     discerna.register(model=trained / "poor", name="flowers", alias="production")
     with pytest.raises(
         RegistryError, match=r"no such registered model: flower in registry.*did you mean flowers"
@@ -243,6 +272,83 @@ def test_a_registered_model_that_was_altered_is_refused(trained, here, what):
         (InvalidModelDirectoryError, RegistryError), match=r"altered|damaged|differs|cannot be read"
     ):
         discerna.load("registry:flowers:1")
+
+
+def test_other_things_in_the_folder_do_no_harm(discerna_here, trained, here):
+    discerna.register(model=trained / "poor", name="flowers", alias="production")
+    root = here / "registry"
+    (root / "README.md").write_text("mine")
+    (root / "lost+found").mkdir()
+    (root / "My Models").mkdir()
+    (root / "g").write_text("a file")
+    (root / "flowers" / "versions" / "007").mkdir()
+    (root / "flowers" / "versions" / "notes").write_text("x")
+    (root / "flowers" / "versions" / "9").write_text("x")
+    assert [one.split()[0] for one in discerna_here("registry", "list").stdout.splitlines()[1:2]] == [
+        "flowers"
+    ]
+    assert "there are flowers" in discerna_here("registry", "show", "g", code=1).stderr
+    for text in ("[" * 200_000, "[1]", "{", None):
+        (root / "flowers" / "aliases.json").unlink(missing_ok=True)
+        if text is None:
+            os.mkfifo(root / "flowers" / "aliases.json")
+        else:
+            (root / "flowers" / "aliases.json").write_text(text)
+        with pytest.raises(RegistryError, match="the aliases cannot be read"):
+            discerna.register(model=trained / "poor", name="flowers", alias="production")
+
+
+def test_a_version_with_numbers_beyond_all_bounds(trained, here):
+    discerna.register(model=trained / "poor", name="flowers")
+    file = here / "registry" / "flowers" / "versions" / "1" / "version.json"
+    told = json.loads(file.read_text())
+    told["lineage"]["figures"]["accuracy"] = "HERE"
+    file.write_text(json.dumps(told).replace('"HERE"', "1" + "0" * 400))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        versions()
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("environment.json", {"git": "abc"}),
+        ("status.json", {"experiment_name": 5}),
+        ("result.json", {"figures": [1]}),
+    ],
+)
+def test_what_is_registered_can_be_read_again(trained, here, file, change):
+    for name in ("poor", "poor.run"):
+        shutil.copytree(trained / name, here / name)
+    told = json.loads((here / "poor.run" / file).read_text())
+    (here / "poor.run" / file).write_text(json.dumps({**told, **change}))
+    discerna.register(model="poor", name="flowers")
+    assert versions() == ["flowers:1"]
+
+
+def test_an_alias_that_moves_while_models_are_measured_stays(trained, pictures, here, monkeypatch):
+    better = {"alias": "production", "better_on": pictures / "valid", "metric": "loss"}
+    discerna.register(model=trained / "poor", name="flowers", **better)
+    real = registering.contest
+
+    def slow(*arguments):
+        found = real(*arguments)
+        discerna.register(model=trained / "good", name="flowers", alias="production")
+        return found
+
+    monkeypatch.setattr(registering, "contest", slow)
+    with pytest.raises(RegistryError, match="production has moved while the models were measured"):
+        discerna.register(model=trained / "good", name="flowers", **better)
+    assert FolderRegistry(here / "registry").find(Reference.parse("flowers@production")).number == 2
+
+
+def test_a_sweep_sees_one_version(trained, pictures, here, monkeypatch):
+    discerna.register(model=trained / "poor", name="flowers", alias="production")
+    asked = []
+    real = composition.resolved
+    monkeypatch.setattr(composition, "resolved", lambda *named: asked.append(named) or real(*named))
+    data = [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+    jobs = plan(["model=registry:flowers@production", *data, "epochs=1,2,3"], PACKAGED)[1]
+    assert len(jobs) == 3 and len(asked) == 1
 
 
 def _publish(model: str, root: str, barrier) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 import discerna as package
 from discerna.cli import main
+from discerna.directories.model_files import file_digest
 from picture_sets import TESTS
 
 pytest.importorskip("mlflow")
@@ -103,6 +104,19 @@ def test_the_embedded_store(run, trained, pictures, tmp_path):
     assert not [p for p in artefacts if p.read_bytes().startswith((b"\x80\x02", b"\x80\x04", b"PK"))], (
         "no pickle"
     )
+    # What lies in the cache is checked each time, and brought anew where it is not the registered model.
+    (cached,) = [p for p in (tmp_path / "cache").rglob("manifest.json") if "flowers-2" in str(p)]
+    (cached.parent / "model.json").write_text(
+        (cached.parent / "model.json").read_text().replace("blue", "blau")
+    )
+    fitting = {
+        p.name: {"sha256": file_digest(p), "size": p.stat().st_size}
+        for p in cached.parent.iterdir()
+        if p != cached
+    }
+    cached.write_text(json.dumps({"files": fitting}))
+    run("registry", "download", "flowers:2", "output=again", "registry=mlflow")
+    assert (tmp_path / "again" / "model.json").read_bytes() == (trained / "two" / "model.json").read_bytes()
     picture = next((pictures / "valid").rglob("*.png"))
     told = script(tmp_path, f"""
 import mlflow, pandas, tiny_networks
@@ -115,6 +129,18 @@ print(model.predict(pandas.DataFrame({{"image": [{str(picture)!r}]}})).to_json(o
     assert row["Scored Labels"] == prediction.label
     for label, probability in prediction.probabilities.items():
         assert row[f"Scored Probabilities_{label}"] == pytest.approx(probability, abs=1e-6)
+
+
+def test_addresses_of_files(run, trained, tmp_path, monkeypatch):
+    told = run("register", str(trained / "one"), "name=flowers", "registry=sqlite:///own.db", OWN)
+    assert (tmp_path / "own.db").is_file() and "registry=sqlite:///own.db" in told.stdout
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    assert "flowers:1" in run("registry", "list", "registry=mlflow").stdout
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "no database is named" in run("registry", "list", "registry=sqlite:///", code=1).stderr
+    (tmp_path / "folder.db").mkdir()
+    refused = run("registry", "list", "registry=sqlite:///folder.db", code=1).stderr
+    assert "the registry cannot be reached" in refused and "unable to open database file" in refused
 
 
 @pytest.mark.slow

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 
 import discerna
-from discerna.directories.run_folder import write_json
+from discerna import launch
+from discerna.cli import main
+from discerna.directories.run_folder import RunFolder, write_json
 from discerna.errors import DivergedError, OutputError, RunNotFoundError, SettingsError
+from discerna.overrides import PACKAGED
+from discerna.progress import SILENT
+from discerna.runs.files import download
 from discerna.runs.finding import find_runs, the_run
 from discerna.runs.run import Run
+from discerna.sweeps import multirun
 from picture_sets import TESTS
 from run_folders import write_run
 
@@ -165,6 +171,9 @@ def test_runs_are_found_and_nothing_else(here):
     assert sorted(names(find_runs(here))) == ["2026-01-01_00-00-00", "a", "b"]
     assert names(find_runs(here / "models" / "a.run")) == ["a"]
     assert find_runs(here / "nowhere") == []
+    write_run(here / "mlartifacts" / "1" / "artifacts" / "run")
+    (here / "manifest.json").touch()
+    assert sorted(names(find_runs(here))) == ["2026-01-01_00-00-00", "a", "b"]
 
 
 def test_a_run_is_named_in_several_ways(here):
@@ -209,6 +218,7 @@ def four(here):
         ("optimizer.name=sgd", "b"),
         ("learning_rate=1e-1", "a"),
         ("experiment_name~OTHER", "c"),
+        ("experiment~other", "c"),
         ("accuracy=null", "d"),
         ("pretrained=false", "abcd"),
         ("accuracy<banana", ""),
@@ -244,6 +254,110 @@ def test_a_damaged_run_does_not_hide_the_others(four):
     assert sorted(names(discerna.list_runs())) == ["a", "b", "c", "d"]
 
 
+ODD = {
+    "status.json": [
+        '{"figures": null}', "[]", "[" * 200_000, "1" + "0" * 400, "\xff", *(
+            f'"{key}": {value}'
+            for key, value in [("figures", "null"), ("figures", "[]"), ("figures", '{"accuracy": NaN}'),
+                               ("best", "null"), ("figures", '{"accuracy": 1%s}' % ("0" * 400)), ("best_epoch", '"x"'),
+                               ("monitor", "[]"),
+                               ("experiment_name", "{}"), ("began", "7"), ("state", '"dreaming"')]
+        ),
+    ],
+    "metrics.csv": ["x" * 200_000, "epoch,valid_loss\nnan,inf\n1,nan\n", '"', "epoch\n1e999\n"],
+    "result.json": ['{"epochs": 5}', '{"epochs": [1, 2], "figures": null, "best_epoch": "q"}', "[]",
+                    '{"figures": [1]}'],
+    "settings.json": ['{"discerna": "0", "command": "train", "settings": {"learning_rate": 1%s}}' % ("0" * 400),
+                      '{"discerna": "0", "command": "train", "settings": []}'],
+    "pictures.json": ['{"valid_data": 3, "train_data": []}', '{"valid_data": {}}',
+                      '{"valid_data": {"fingerprint": 7}}'],
+    "environment.json": ['{"git": "abc", "machine": 3, "packages": []}', '{"git": {"commit": 5}}', '{"python": {}}'],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "text"), [(file, text) for file, texts in ODD.items() for text in texts])
+def test_an_odd_run_never_hides_the_others(four, capsys, file, text):
+    path = four / "a.run" / file
+    if file == "status.json" and text.startswith('"'):
+        told = json.loads(path.read_text())
+        key, _, value = text.partition(": ")
+        told[json.loads(key)] = "PLACE"
+        text = json.dumps(told).replace('"PLACE"', value)
+    path.write_text(text)
+    if file == "result.json":
+        (four / "a.run" / "status.json").unlink()
+    for words in (
+        ["runs", "list"], ["runs", "list", "format=json"],
+        ["runs", "list", "where=learning_rate>0.001", "sort=-accuracy"], ["runs", "show", "a"],
+        ["runs", "show", "a", "format=json"],
+        ["runs", "compare", "a", "b"], ["runs", "best"],
+        ["runs", "best", "metric=loss"], ["runs", "files", "a"],
+    ):  # fmt: skip
+        assert main(words) == 0, capsys.readouterr().err
+        out, err = capsys.readouterr()
+        assert "bug in discerna" not in err and "nan" not in out.lower().split()
+        if words[1] == "best":
+            assert "b.run" in out
+
+
+@pytest.mark.parametrize(
+    "file", ["settings.json", "run.lock", "status.json", "metrics.csv", "environment.json"]
+)
+def test_a_pipe_does_not_hang_a_list(four, discerna, file):
+    path = four / "a.run" / file
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert "b.run" in discerna("runs", "list").stdout
+    if file != "settings.json":
+        discerna("runs", "show", "a")
+
+
+def test_a_download_replaces_a_download_only(four):
+    going = RunFolder(four / "b.run").owned()
+    try:
+        for name in ("b.run", "c.run"):
+            with pytest.raises(OutputError, match="replaces an earlier download only"):
+                download(Run(four / "a.run"), four / name, ["metrics.csv"], True, SILENT)
+    finally:
+        going.lock.release()
+    assert (four / "b.run" / "status.json").exists()
+    download(Run(four / "a.run"), four / "copy", ["metrics.csv"], False, SILENT)
+    download(Run(four / "a.run"), four / "copy", [], True, SILENT)
+    assert (four / "copy" / "settings.json").exists()
+
+
+def test_a_sweep_that_goes_on_is_not_replaced(pictures, here):
+    typed = ["model=tiny", f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}", "epochs=1,2",
+             "output=s", "overwrite=true"]  # fmt: skip
+    job = here / "s.sweep" / "0.run"
+    write_run(job)
+    going = RunFolder(job).owned()
+    try:
+        with pytest.raises(OutputError, match="a sweep is going on in the folder"):
+            multirun.run(typed, PACKAGED, SILENT)
+    finally:
+        going.lock.release()
+    assert (job / "status.json").exists()
+
+
+def test_a_failing_end_lets_go_of_the_folder(here, monkeypatch):
+    """As on a full disk, in a program that goes on."""
+    write_run(here / "a.run")
+    folder = RunFolder(here / "a.run").restarted()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_error", full)
+    with pytest.raises(SettingsError), launch.recorded(folder):
+        raise SettingsError("wrong")
+    assert Run(folder.path).state == "failed"
+    folder = RunFolder(here / "a.run").restarted()
+    with launch.recorded(folder):
+        pass  # without a result
+    RunFolder(here / "a.run").owned().lock.release()
+
+
 def test_a_folder_of_0_1_0(here):
     write_run(here / "old.run", accuracy=0.7)
     (here / "old.run" / "status.json").unlink()
@@ -264,7 +378,11 @@ def test_lists_on_the_command_line(discerna, four):
     assert table[1].split()[-1] == "0.01"
     found = json.loads(discerna("runs", "list", "where=accuracy>0.85,optimizer=sgd", "format=json").stdout)
     assert [run["run"] for run in found] == ["b.run"] and found[0]["accuracy"] == 0.95
-    assert discerna("runs", "list", "elsewhere").stdout == "no runs in elsewhere\n"
+    assert "no such folder: folder=elsewhere" in discerna("runs", "list", "elsewhere", code=1).stderr
+    (four / "empty").mkdir()
+    assert discerna("runs", "list", "empty").stdout == "no runs in empty\n"
+    assert discerna("runs", "list", "where=accuracy>2").stdout == "no run in this folder meets accuracy>2\n"
+    assert "did you mean running" in discerna("runs", "list", "where=state=runing", code=1).stderr
     assert "experiment_name=chain" not in discerna("runs", "show", "a").stdout
     shown = json.loads(discerna("runs", "show", "run=a", "format=json").stdout)
     assert shown["settings"]["learning_rate"] == 0.1 and shown["metrics"][0]["epoch"] == 1
@@ -306,11 +424,16 @@ def test_files_and_their_copy(discerna, pictures, here):
     discerna("runs", "download", "m", "output=copy")
     for name, file in files.items():
         assert (here / "copy" / name).read_bytes() == Path(file["path"]).read_bytes()
-    assert {run.name: run.state for run in find_runs(here)} == {"m": "finished", "copy": "finished"}
+    assert names(find_runs(here)) == ["m"], "a copy does not stand beside its original"
+    assert names(find_runs(here / "copy")) == ["copy"]
+    (here / "far").mkdir()
+    (here / "copy").rename(here / "far" / "copy")
+    assert {run.name: run.state for run in find_runs(here / "far")} == {"copy": "finished"}
+    (here / "far" / "copy").rename(here / "copy")
     assert Run(here / "copy").output == here / "copy" / "model"
     discerna("score", "model=copy/model", TINY[1], f"data={pictures / 'valid'}", "output=scores.csv")
     discerna("runs", "download", "m", "output=some", "files=[metrics.csv,model]")
-    assert sorted(p.name for p in (here / "some").iterdir()) == ["metrics.csv", "model"]
+    assert sorted(p.name for p in (here / "some").iterdir()) == ["download.json", "metrics.csv", "model"]
     assert "the output exists" in discerna("runs", "download", "m", "output=some", code=1).stderr
     assert (
         "the run has no such file"

@@ -27,6 +27,8 @@ class RegisterResult:
     place: str
     alias: str | None
     contest: Contest | None
+    again: str
+    """What a command that uses the model must be told too."""
 
     @property
     def promoted(self) -> bool:
@@ -41,9 +43,8 @@ class RegisterResult:
         elif self.promoted:
             lines.append(f"  {self.alias} points at it")
         by = f"{self.version.name}@{self.alias}" if self.promoted else str(self.version)
-        lines.append(
-            f"next  discerna score model={shlex.quote(f'registry:{by}')} data=PICTURES output=scores.csv"
-        )
+        use = f"model={shlex.quote(f'registry:{by}')}{self.again}"
+        lines.append(f"next  discerna score {use} data=PICTURES output=scores.csv")
         return "\n".join(lines)
 
     def raise_failures(self) -> None:
@@ -76,7 +77,10 @@ def run(settings: RegisterSettings, progress: Progress = SILENT) -> RegisterResu
         held = contest(model, old, settings, progress)
     root = registry.root / settings.name if isinstance(registry, FolderRegistry) else None
     version = registry.publish(settings.name, model, lineage_of(model, root), settings.note)
-    result = RegisterResult(version, registry.place, settings.alias, held)
+    again = f" registry={shlex.quote(settings.registry)}" if settings.registry else ""
+    if settings.networks.modules:
+        again += f" networks.modules=[{','.join(settings.networks.modules)}]"
+    result = RegisterResult(version, registry.place, settings.alias, held, again)
     if settings.alias is not None and result.promoted:
         if held is None:
             registry.set_alias(version, settings.alias, {})

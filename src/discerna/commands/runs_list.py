@@ -20,6 +20,7 @@ class RunsListResult:
 
     runs: list[Run]
     folder: Path
+    where: str | None
     columns: list[str]
     format: str
 
@@ -32,7 +33,8 @@ class RunsListResult:
             ]
             return json.dumps(told, indent=2)
         if not self.runs:
-            return f"no runs in {shown(as_typed(self.folder))}"
+            place = "this folder" if self.folder == Path.cwd() else shown(as_typed(self.folder))
+            return f"no run in {place} meets {shown(self.where)}" if self.where else f"no runs in {place}"
         return run_table(self.runs, self.columns)
 
 
@@ -41,4 +43,4 @@ def run(settings: RunsListSettings, progress: Progress = SILENT) -> RunsListResu
     runs = chosen(settings.folder, settings.where, settings.sort, settings.limit)
     for column in settings.columns:
         check_key(column, "columns", runs)
-    return RunsListResult(runs, settings.folder, settings.columns, settings.format)
+    return RunsListResult(runs, settings.folder, settings.where, settings.columns, settings.format)

@@ -257,6 +257,9 @@ def _refuse_designer(folder: Path) -> None:
 def pictures_in(path: Path) -> str:
     """Where in a directory pictures lie, in words; nothing where there are none, or they lie deeper."""
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    if path.name.endswith(".run") and (path / "settings.json").exists():
+        beside = path.with_name(path.name.removesuffix(".run"))
+        raise Fault("not a model directory", "it is a run folder", f"give {shown(str(beside))}")
     pictured = [folder.name for folder in folders if _has_pictures(folder)]
     if pictured:
         return f"there are pictures in {', '.join(map(shown, pictured[:3]))}"

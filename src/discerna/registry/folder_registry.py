@@ -23,7 +23,13 @@ from discerna.directories.run_folder import write_json
 from discerna.directories.run_status import now
 from discerna.directories.write_aside import hidden_sibling, put, sync_folder, write_failures
 from discerna.errors import InvalidModelDirectoryError, RegistryError
-from discerna.registry.lookup import no_such_alias, no_such_name, no_such_version, refuse_moved
+from discerna.registry.lookup import (
+    no_such_alias,
+    no_such_name,
+    no_such_registry,
+    no_such_version,
+    refuse_moved,
+)
 from discerna.registry.references import NEWEST, Reference, check_name, is_name
 from discerna.registry.version import Lineage, Version
 from discerna.wording import as_typed, shown
@@ -101,6 +107,8 @@ class FolderRegistry:
     def find(self, reference: Reference) -> Version:
         """Look up a number, an alias, or the newest."""
         name, number = reference.name, reference.number
+        if not self.root.is_dir():
+            raise no_such_registry(self.place)
         aliases = self._aliases(name)
         if reference.alias is not None:
             if reference.alias not in aliases:
@@ -163,7 +171,7 @@ class FolderRegistry:
                     "an alias points at the version",
                     where=str(version),
                     accepted=", ".join(pointing),
-                    remedy=f"first discerna registry promote {version.name}:OTHER alias={pointing[0]}",
+                    remedy=f"first let it point elsewhere, or discerna registry delete {version.name}@{pointing[0]}",
                 )
             place = self._folder(version.name, version.number)
             whole = hidden_sibling(place)
@@ -175,6 +183,12 @@ class FolderRegistry:
                 put(whole, place, overwrite=True)
             finally:
                 shutil.rmtree(whole, ignore_errors=True)
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Forget where it points."""
+        with self._changing(name):
+            file = self.root / name / ALIASES
+            write_json(file, {known: told for known, told in _object(file).items() if known != alias})
 
     def _folder(self, name: str, number: int) -> Path:
         return self.root / name / "versions" / str(number)

@@ -12,6 +12,17 @@ from discerna.settings.build import nearest
 SHOWN = 10
 
 
+def no_such_registry(place: str) -> RegistryError:
+    """The folder is not there."""
+    return RegistryError(
+        "no such registry",
+        where=place,
+        accepted="there is no such folder here",
+        remedy=nearest(place, ["mlflow"])
+        or "give registry=DIR, or set DISCERNA_REGISTRY; discerna register makes one",
+    )
+
+
 def no_such_name(reference: Reference, names: Sequence[str], place: str) -> RegistryError:
     """No version bears the name."""
     return RegistryError(

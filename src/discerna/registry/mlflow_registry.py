@@ -166,10 +166,15 @@ class MlflowRegistry:
                 "an alias points at the version",
                 where=str(version),
                 accepted=", ".join(aliases),
-                remedy=f"first discerna registry promote {version.name}:OTHER alias={aliases[0]}",
+                remedy=f"first let it point elsewhere, or discerna registry delete {version.name}@{aliases[0]}",
             )
         with self._reached():
             self._client.delete_model_version(version.name, str(version.number))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Forget where it points."""
+        with self._reached():
+            self._client.delete_registered_model_alias(name, alias)
 
     def _ensure(self, name: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -45,6 +45,9 @@ class Registry(Protocol):
     ) -> None:
         """Let an alias point at the version; `told` is kept with it. Refused where `holder` no longer has it."""
 
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let an alias point nowhere any more."""
+
     def delete(self, version: Version) -> None:
         """Remove a version at which no alias points; its number is never used again."""
 

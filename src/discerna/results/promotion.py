@@ -38,8 +38,8 @@ class Contest:
         return (self.old - self.new if self.metric == "loss" else self.new - self.old) > self.margin
 
     def told(self) -> str:
-        """`accuracy 0.93 against 0.91 on data/test`."""
-        against = "" if self.old is None else f" against {self.old:.4f}"
+        """`accuracy 0.93, before 0.91, on data/test`."""
+        against = "" if self.old is None else f", where it points now {self.old:.4f},"
         more = f", which must differ by more than {self.margin:g}" if self.margin else ""
         return f"{self.metric} {self.new:.4f}{against} on {shown(as_typed(self.data))}{more}"
 

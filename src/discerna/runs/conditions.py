@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from discerna.directories.run_status import State
 from discerna.errors import SettingsError
-from discerna.runs.run import FACTS, Run
+from discerna.runs.run import FACTS, OTHER_NAMES, Run
 from discerna.settings.build import nearest
 from discerna.settings.keys import known_keys
 from discerna.settings.train import TrainSettings
@@ -44,6 +45,14 @@ def _condition(text: str, runs: Sequence[Run]) -> Condition:
         )
     key, sign, wanted = match["key"], match["sign"], match["value"].strip()
     check_key(key, "where", runs)
+    if key == "state" and sign in ("=", "!=") and wanted not in get_args(State):
+        states = get_args(State)
+        raise SettingsError(
+            "no such state",
+            where=f"where={text}",
+            accepted=f"it is {' | '.join(states)}",
+            remedy=nearest(wanted, states),
+        )
     if sign == "~":
         return lambda run: wanted.lower() in shown_value(run.value(key)).lower()
     compare, limit = _SIGNS[sign], number(wanted)
@@ -65,6 +74,7 @@ def _condition(text: str, runs: Sequence[Run]) -> Condition:
 def check_key(key: str, setting: str, runs: Sequence[Run]) -> None:
     """Refuse a name that no run knows."""
     keys = known_keys(TrainSettings)
+    key = OTHER_NAMES.get(key, key)
     groups = {name.partition(".")[0] for name in keys if "." in name}
     if key in FACTS or key in keys or key in groups or any(run.value(key) is not None for run in runs):
         return

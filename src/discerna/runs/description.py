@@ -50,10 +50,14 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         rows.append(("git", f"{git['commit'][:12]}{told} ({git.get('branch') or 'no branch'})"))
     machine = run.environment.get("machine") or {}
     if machine:
-        rows.append(
-            ("machine", ", ".join(shown(str(machine[k])) for k in ("processor", "gpu") if k in machine))
-        )
-    rows.append(("trained model", shown(as_typed(run.output)) if run.output else "none"))
+        gpu = machine.get("gpu")
+        told = "no GPU" if gpu in (None, "none") else str(gpu)
+        rows.append(("machine", shown(f"{machine.get('processor', '?')}, {told}")))
+    missing = "not yet" if run.state == "running" else "none"
+    rows.append(("trained model", shown(as_typed(run.output)) if run.output else missing))
+    kept = run.folder.checkpoints
+    if run.state != "finished" and kept.is_dir() and any(kept.iterdir()):
+        rows.append(("checkpoints", shown(as_typed(kept))))
     return rows
 
 

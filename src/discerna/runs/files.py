@@ -13,17 +13,14 @@ from discerna.directories.run_folder import write_json
 from discerna.directories.write_aside import hidden_sibling, put, unwritable
 from discerna.errors import OutputError, SettingsError
 from discerna.progress import Progress
-from discerna.runs.run import Run
+from discerna.runs.run import COPY, Run
 from discerna.settings.build import nearest
 from discerna.wording import align, as_typed, shown
 
 MODEL = "model"
 """The folder of the trained model among a run's files."""
 
-MARK = "download.json"
-"""Says that a folder is a copy, which may be replaced; a run itself never is."""
-
-_OWN = {"run.lock", MARK}
+_OWN = {"run.lock", COPY}
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def download(
     """Copy files of a run, all unless some are named, into the folder `output`, which appears whole."""
     files = _wanted(run_files(run), wanted)
     refuse_inside(output, [run.path, *([run.output] if run.output else [])])
-    if os.path.lexists(output) and not (overwrite and (output / MARK).is_file() and not output.is_symlink()):
+    if os.path.lexists(output) and not (overwrite and (output / COPY).is_file() and not output.is_symlink()):
         raise OutputError(
             "the output exists",
             where=f"output={shown(as_typed(output))}",
@@ -79,7 +76,7 @@ def download(
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file.path, place)
                 advance(1, "")
-        write_json(whole / MARK, {"run": run.name, "files": [file.name for file in files]})
+        write_json(whole / COPY, {"run": run.name, "files": [file.name for file in files]})
         put(whole, output, overwrite)
     except OSError as error:
         raise unwritable(output, error) from None

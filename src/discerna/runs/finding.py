@@ -8,7 +8,7 @@ from pathlib import Path
 
 from discerna.directories.picture_files import PICTURE_EXTENSIONS
 from discerna.errors import RunNotFoundError
-from discerna.runs.run import SUFFIX, Run
+from discerna.runs.run import COPY, SUFFIX, Run
 from discerna.settings.build import nearest
 from discerna.wording import as_typed, listed, shown
 
@@ -19,9 +19,18 @@ PICTURES = 1000
 """A folder with more pictures than that holds no runs: it is not read to its end."""
 
 
+_PASSED_OVER = ("/node_modules", "/site-packages", "/mlartifacts", "/mlruns")
+"""Installed packages, and what MLflow keeps: the files of runs that stand elsewhere."""
+
+
 def find_runs(folder: Path) -> list[Run]:
-    """The runs in `folder` and below, by their paths."""
-    return sorted((Run(path) for path in _run_folders(folder)), key=lambda run: run.path)
+    """The runs in `folder` and below, by their paths; a download counts only where its original is not among them."""
+    found = sorted((Run(path) for path in _run_folders(folder)), key=lambda run: run.path)
+    copies = {run for run in found if (run.path / COPY).is_file()}
+    if not copies:
+        return found
+    originals = {run.identity for run in found if run not in copies}
+    return [run for run in found if run not in copies or run.identity not in originals]
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
@@ -56,7 +65,7 @@ def _folders_in(folder: str) -> list[str]:
                         break
     except OSError:
         return []
-    return [path for path in found if not path.endswith(("node_modules", "site-packages"))]
+    return [path for path in found if not path.endswith(_PASSED_OVER)]
 
 
 def the_run(given: Path, folder: Path) -> Run:

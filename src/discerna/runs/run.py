@@ -19,6 +19,12 @@ from discerna.wording import as_typed
 
 SUFFIX = ".run"
 
+COPY = "download.json"
+"""Says that a folder is a download: it may be replaced, which a run itself never is."""
+
+OTHER_NAMES = {"experiment": "experiment_name", "time": "seconds", "epoch": "epochs_trained"}
+"""Heads of columns, and the values that they stand for."""
+
 FACTS = (
     "run", "experiment_name", "state", "reason", "model", "monitor", "epochs", "epochs_trained", "best_epoch",
     "accuracy", "balanced_accuracy", "loss", "top5",
@@ -39,6 +45,12 @@ class Run:
     def name(self) -> str:
         """The name of the folder, without `.run`."""
         return self.path.name.removesuffix(SUFFIX)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What a copy has in common with its original."""
+        told = self._told
+        return told["began"], told.get("host"), told.get("process")
 
     @property
     def state(self) -> State:
@@ -127,6 +139,7 @@ class Run:
 
     def value(self, key: str) -> Any:
         """A fact, or a setting by its dotted name; a group gives its choice. None where there is none."""
+        key = OTHER_NAMES.get(key, key)
         if key in FACTS:
             return self.facts.get(key)
         found: Any = self.settings

@@ -126,7 +126,9 @@ VERBS = {
             "flowers:3 output=models/flowers-3",
             "model",
         ),
-        Verb("registry delete", "remove a version", RegistryDeleteSettings, "flowers:2", "model"),
+        Verb(
+            "registry delete", "remove a version, or an alias", RegistryDeleteSettings, "flowers:2", "model"
+        ),
         Verb(
             "runs list", "the trainings below a folder", RunsListSettings, "models sort=-accuracy", "folder"
         ),
