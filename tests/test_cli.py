@@ -60,6 +60,10 @@ def test_cfg_shows_the_composition(capsys):
     [
         (["trian"], "unknown command: trian; it is create | split | check | train"),
         (["train", "--hepl"], "unknown flag: --hepl"),
+        (["train", "--epochs", "3"], "write epochs=VALUE"),
+        (["train", "--lr", "3"], "write learning_rate=VALUE"),
+        (["runs", "lst"], "unknown command: runs lst; runs has list | show"),
+        (["registry", "show"], "a setting is missing: model"),
         (["train", "--cfg", "jobs"], "the command line cannot be read"),
         (["train", "--config-dir", "nowhere"], "no such directory: --config-dir"),
         (["train", "epochz=1"], "did you mean epochs"),

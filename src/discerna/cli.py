@@ -97,9 +97,18 @@ def _parse(verb: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
                 "unknown flag",
                 where=other,
                 accepted=f"it is {' | '.join(known)}",
-                remedy=nearest(other, known),
+                remedy=nearest(other, known) or _as_setting(verb, other),
             )
     return flags, others
+
+
+def _as_setting(verb: str, flag: str) -> str:
+    """How a flag is written here that other programs would have."""
+    from discerna.settings.keys import OTHER_NAMES, known_keys
+
+    name = flag.lstrip("-").replace("-", "_")
+    name = OTHER_NAMES.get(name, name)
+    return f"write {name}=VALUE" if name in known_keys(VERBS[verb].settings) else ""
 
 
 def with_positional(verb: str, words: list[str]) -> list[str]:

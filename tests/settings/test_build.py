@@ -71,7 +71,10 @@ def test_good_values_and_back():
         ({"on": 1}, "wrong value: on=1; it is true or false"),
         ({"word": 7}, "wrong value: word=7; it is text"),
         ({"place": ""}, "wrong value: place=; it is a path, or null"),
-        ({"several": 0}, "several=0; it is a whole number, 1 or more or auto or a list (a whole number)"),
+        (
+            {"several": 0},
+            "several=0; it is a whole number, 1 or more or auto or a list as [a,b] (a whole number)",
+        ),
         ({"several": "automatic"}, "several=automatic"),
         ({"inner": {"name": "one", "share": 1.5}}, "inner.share=1.5; it is a number, 0 to 1"),
         ({"inner": {"name": "tow", "power": 0.5}}, "inner.name=tow; it is one | two; did you mean two"),
@@ -174,6 +177,6 @@ def test_nonsense_never_crashes(value, key):
 
 def test_describe_names_every_kind():
     told = {name: describe(hint) for name, hint in hints(Outer).items()}
-    assert told["several"] == "a whole number, 1 or more or auto or a list (a whole number)"
+    assert told["several"] == "a whole number, 1 or more or auto or a list as [a,b] (a whole number)"
     assert told["place"] == "a path, or null"
     assert told["model"] == "a model directory, registry:NAME, or a network's name"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from discerna.errors import SettingsError, combined
-from discerna.settings.ranges import ModelReference, Range
+from discerna.settings.ranges import ModelReference, Range, Verbatim
 
 T = TypeVar("T")
 
@@ -97,6 +97,8 @@ def describe(hint: Any) -> str:
         if any(isinstance(mark, ModelReference) for mark in marks):
             named = any(isinstance(mark, ModelReference) and mark.names for mark in marks)
             return "a model directory, registry:NAME" + (", or a network's name" if named else "")
+        if any(isinstance(mark, Verbatim) for mark in marks):
+            return ", ".join(map(str, marks))
         return ", ".join([describe(base), *(str(mark) for mark in marks)])
     if get_origin(hint) in (Union, types.UnionType):
         members = [member for member in get_args(hint) if member is not type(None)]
@@ -105,7 +107,7 @@ def describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " | ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) is list:
-        return f"a list ({describe(get_args(hint)[0])})"
+        return f"a list as [a,b] ({describe(get_args(hint)[0])})"
     if get_origin(hint) is dict or hint is dict:
         return "a mapping {name: value}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
