@@ -97,7 +97,7 @@ def _parse(verb: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
                 "unknown flag",
                 where=other,
                 accepted=f"it is {' | '.join(known)}",
-                remedy=nearest(other, known) or _as_setting(verb, other),
+                remedy=_as_setting(verb, other) or nearest(other, known),
             )
     return flags, others
 
