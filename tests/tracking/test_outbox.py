@@ -91,3 +91,4 @@ def test_the_bottom_of_an_error_without_secrets():
     except RuntimeError as outer:
         assert cause_of(outer) == "cannot reach http://***@host/"
     assert cause_of(ValueError()) == "ValueError"
+    assert cause_of(KeyError("foo")) == "KeyError: 'foo'"

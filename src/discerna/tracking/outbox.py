@@ -23,7 +23,7 @@ def cause_of(error: BaseException) -> str:
         error = deeper
     lines = str(error).strip().splitlines()
     told = lines[0] if lines else ""
-    if len(told) < 12:  # as a KeyError's
+    if not told or isinstance(error, LookupError):  # whose text is but the key
         told = f"{type(error).__name__}: {told}".removesuffix(": ")
     return str(masked(told))[:200]
 
