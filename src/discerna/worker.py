@@ -113,11 +113,24 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     except DiscernaError as error:
         folder.write_error(error)
         raise
-    except Exception:
+    except Exception as error:
+        # On the way out after a signal, connections to processes that are gone already break.
+        if (stopped := _signal_behind(error)) is not None:
+            raise stopped from None
         # When a process ends with an error, the others lose their connection to it: that is no fault of theirs.
         if given.quiet and _appears(folder.error):
             raise ProcessError("another process of the training failed") from None
         raise
+
+
+def _signal_behind(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or SIGTERM in whose course an error arose."""
+    context: BaseException | None = error
+    while context is not None:
+        if isinstance(context, KeyboardInterrupt | Terminated):
+            return context
+        context = context.__context__
+    return None
 
 
 def _appears(path: Path) -> bool:
