@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from discerna.errors import MachineError
 from discerna.settings.loading import LoadingSettings
+from discerna.settings.train import TrainSettings
 from discerna.settings.trainer import TrainerSettings
 
 FEW_CORES = 4
@@ -225,6 +226,30 @@ def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
 def rank() -> int:
     """The number of this process among those of a training; known before they have met."""
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
+def launched() -> int:
+    """How many processes, on all machines, a launcher has started this one with; 1 where none has."""
+    return int(os.environ.get("WORLD_SIZE") or _of_srun("SLURM_NTASKS"))
+
+
+def launched_here() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or _of_srun("SLURM_NTASKS_PER_NODE"))
+
+
+def _of_srun(name: str) -> str:
+    """A number that srun gives its tasks; a script that sbatch runs is told it too, but is alone."""
+    started = os.environ.get("SLURM_STEP_ID", "").isdigit() and "SLURM_PROCID" in os.environ
+    return (os.environ.get(name) or "1").partition("(")[0] if started else "1"
+
+
+def as_started(settings: TrainSettings) -> TrainSettings:
+    """The settings of a worker, which trains with as many others as have been started."""
+    count = launched()
+    if count == 1 or processes(settings.trainer).value == count:
+        return settings
+    return replace(settings, trainer=replace(settings.trainer, devices=count))
 
 
 def is_first_process() -> bool:

@@ -21,7 +21,6 @@ from discerna.networks.assembly import logits
 from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import METRIC_MODES, TrainSettings
-from discerna.training.averaging import MovingAverage
 from discerna.training.keyed_loader import Work
 from discerna.training.loss import PictureLoss
 from discerna.training.mixing import Mixing
@@ -109,27 +108,30 @@ class Classifier(LightningModule):
             return
         bad = ~torch.isfinite(losses).all()
         self._diverged = bad if self._diverged is None else self._diverged | bad
-        if self.device.type == "cpu" or self.trainer.global_step % 50 == 0:
-            self.raise_if_diverged()
+        # Several processes stop together when the step has ended, lest one waits for another that has gone.
+        if self.device.type == "cpu" and self.trainer.world_size == 1 and self.has_diverged():
+            raise self.diverged_error(self.trainer.global_step + 1)
 
-    def raise_if_diverged(self) -> None:
-        """Raise DivergedError if a loss since the start was NaN or infinite."""
-        if self._diverged is not None and bool(self._diverged):
-            raise DivergedError(
-                "the loss became NaN or infinite",
-                where=f"epoch {self.current_epoch + 1}, step {self.trainer.global_step + 1}",
-                accepted="no model was written",
-                remedy=f"use a learning_rate below {self.recipe.learning_rate:g}"
-                " or trainer.gradient_clip_val=1.0",
-            )
+    def has_diverged(self) -> bool:
+        """Whether a loss of this process was NaN or infinite since the start."""
+        return self._diverged is not None and bool(self._diverged)
+
+    def diverged_error(self, step: int) -> DivergedError:
+        """The error for a loss that was not finite in some process, in the step or shortly before."""
+        return DivergedError(
+            "the loss became NaN or infinite",
+            where=f"epoch {self.current_epoch + 1}, step {step}",
+            accepted="no model was written",
+            remedy=f"use a learning_rate below {self.recipe.learning_rate:g}, trainer.gradient_clip_val=1.0"
+            " or on_nan=rollback",
+        )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Remember the rate of this step."""
         self.learning_rate = float(optimizer.param_groups[0]["lr"])
 
     def on_validation_epoch_start(self) -> None:
-        """A model that has diverged is not worth validating."""
-        self.raise_if_diverged()
+        """Begin to add up."""
         self.validation.reset()
 
     def validation_step(self, batch: Work, batch_idx: int) -> None:
@@ -180,9 +182,3 @@ class Classifier(LightningModule):
             torch.nn.utils.clip_grad_value_(self.network.parameters(), gradient_clip_val)
         elif gradient_clip_val > 0:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Called by Lightning; it does not ask callbacks about a checkpoint of weights alone."""
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, MovingAverage) and "callbacks" not in checkpoint:
-                checkpoint["state_dict"] = callback.averaged()

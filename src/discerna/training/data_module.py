@@ -83,6 +83,10 @@ class PictureData(LightningDataModule):
                 plan.pictures,
             )
 
+    def batches(self) -> int:
+        """How many an epoch has, each a piece of a step."""
+        return len(self._plan.piece_sizes())
+
     def train_dataloader(self) -> TrainLoader:
         """Called by Lightning."""
         assert self.trainer is not None
