@@ -88,7 +88,7 @@ class ValidationLoader:
         mine = list(range(process, total, processes))
         longest = -(-total // processes)
         steps = -(-longest // batch_size)
-        self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total) for i in range(steps)]
+        self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total, [0]) for i in range(steps)]
         self.dataset = dataset
         self.workers = workers
         self.trainer = trainer
@@ -106,7 +106,7 @@ class ValidationLoader:
 def _load(
     dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool, broke: Broke
 ) -> Iterator[tuple[Share, Batch]]:
-    batches = [[(epoch, i) for i in share.pictures or [0]] for share in shares]
+    batches = [[(epoch, i) for i in share.pictures or share.stand_ins] for share in shares]
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=batches,  # a list of lists is a sampler of batches
@@ -115,8 +115,9 @@ def _load(
         pin_memory=workers > 0 and on_gpu,
     )
     for share, batch in zip(shares, loader, strict=True):
-        for i, error in batch.errors:
-            broke(i, error, epoch)
+        if share.pictures:  # of a stand-in the process tells whose picture it is
+            for i, error in batch.errors:
+                broke(i, error, epoch)
         yield share, batch
 
 

@@ -265,7 +265,7 @@ def _tell_start(
         len(data.labels),
         len(data.train),
         len(data.valid),
-        -(-len(plan.piece_sizes()) // plan.pieces),
+        len(plan.steps()),
         settings.random_seed,
     )
     size = spec.preprocessing
