@@ -39,7 +39,7 @@ class TrainerSettings:
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Count | Literal["auto"] | list[Annotated[int, AtLeast(0)]]
-    strategy: Literal["auto", "ddp"]
+    strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]
     channels_last: Literal["auto"] | bool
     fused: Literal["auto"] | bool
@@ -47,7 +47,7 @@ class TrainerSettings:
     accumulate_grad_batches: Count
     gradient_clip_val: Literal["auto"] | Annotated[float, AtLeast(0)] | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
-    sync_batchnorm: bool
+    sync_batchnorm: Literal["auto"] | bool
     deterministic: bool | Literal["warn"]
     benchmark: bool | None
     detect_anomaly: bool

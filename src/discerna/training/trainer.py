@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +36,23 @@ from discerna.training.freezing import BodyFreezing
 from discerna.training.quiet import quiet_lightning
 from discerna.training.rate_finder import STEPS, RateSweep, suggestion
 from discerna.training.schedules import PlateauWatch
+from discerna.training.sharding import build_strategy
 from discerna.training.stopping import build_stopping, reason
 from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
 
 # Settings of the group that are not Lightning's, or that the machine has decided.
-_OURS = {"accelerator", "devices", "strategy", "precision", "channels_last", "fused", "threads"}
+_OURS = {
+    "accelerator",
+    "devices",
+    "strategy",
+    "precision",
+    "channels_last",
+    "sync_batchnorm",
+    "fused",
+    "threads",
+}
 
 
 @dataclass(frozen=True)
@@ -115,9 +125,11 @@ def fit(
         with _interruptible(trainer), _own_randomness(machine):
             trainer.fit(classifier, datamodule=data)
     stopped = reason(trainer, stopping, settings, classifier.budget)
+    # Asked of all processes: each may have a part of the weights only.
+    latest = {} if best.best_model_path else trainer.strategy.lightning_module_state_dict()
     if not trainer.is_global_zero:
         return FitOutcome(False, {}, 0, stopped, record.rows)
-    weights, epoch = _best_weights(best, trainer, classifier)
+    weights, epoch = _best_weights(best, trainer, latest)
     return FitOutcome(True, weights, epoch, stopped, record.rows)
 
 
@@ -158,15 +170,12 @@ def _own_randomness(machine: Machine) -> Iterator[None]:
 def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dict[str, Any]:
     own = settings.trainer
     passed = {name: getattr(own, name) for name in own.__dataclass_fields__ if name not in _OURS}
-    several = machine.processes.value > 1
     return {
         **passed,
         "accelerator": machine.device.value,
         "devices": own.devices if isinstance(own.devices, list) else machine.processes.value,
-        # A frozen body has no gradients to exchange, which DDP would wait for.
-        "strategy": ("ddp_find_unused_parameters_true" if recipe.freeze_epochs else "ddp")
-        if several
-        else "auto",
+        "strategy": build_strategy(machine, recipe),
+        "sync_batchnorm": machine.sync_batchnorm.value,
         "precision": machine.precision.value,
         "max_epochs": settings.epochs,
         "enable_progress_bar": False,
@@ -176,7 +185,7 @@ def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dic
 
 
 def _best_weights(
-    best: ModelCheckpoint, trainer: Trainer, classifier: Classifier
+    best: ModelCheckpoint, trainer: Trainer, latest: dict[str, Any]
 ) -> tuple[dict[str, Tensor], int]:
     score = best.best_model_score
     if score is not None and not math.isfinite(float(score)):
@@ -188,17 +197,19 @@ def _best_weights(
     path = Path(best.best_model_path)
     if not path.is_file():  # no epoch was validated, as with max_steps below one epoch
         LOG.warning("no epoch was validated; the last weights are kept")
-        weights = {name: value.detach().cpu() for name, value in classifier.network.state_dict().items()}
-        return weights, max(1, trainer.current_epoch)
+        return _of_network(latest), max(1, trainer.current_epoch)
     # Never falls back to unpickling: the file is ours, but it may have been replaced.
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return _of_network(checkpoint["state_dict"]), int(checkpoint["epoch"]) + 1
+
+
+def _of_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     prefix = "network."
-    weights = {
-        name.removeprefix(prefix): value
-        for name, value in checkpoint["state_dict"].items()
+    return {
+        name.removeprefix(prefix): value.detach().cpu()
+        for name, value in state.items()
         if name.startswith(prefix)
     }
-    return weights, int(checkpoint["epoch"]) + 1
 
 
 class LoggedSummary(ModelSummary):
