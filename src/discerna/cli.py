@@ -160,7 +160,8 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
     if verb == "train":
         from discerna import launch
 
-        result = launch.train(settings, console.progress())
+        waits = not settings.launch.start
+        result = launch.prepare_only(settings) if waits else launch.train(settings, console.progress())
     else:
         with console.held_signals():
             command = import_module(f"discerna.commands.{VERBS[verb].module}")

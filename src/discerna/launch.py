@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,48 @@ from discerna.directories.run_status import end_of
 from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
+from discerna.wording import as_typed, shown
 
 SECRETS = "DISCERNA_SECRETS"
 """The environment variable by which secrets reach workers."""
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that waits to be started by a launcher of the user's."""
+
+    folder: RunFolder
+    processes: int
+    modules: list[str]
+
+    def summary(self) -> str:
+        """What to type on each machine."""
+        line = ["-m", "discerna.worker", as_typed(self.folder.settings)]
+        for module in self.modules:
+            line += ["--networks-module", module]
+        torchrun = ["torchrun", "--nnodes=2", f"--nproc-per-node={max(1, self.processes // 2)}"]
+        torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29400", "--rdzv-id=1", "--max-restarts=3"]
+        return "\n".join(
+            [
+                f"run    {shown(as_typed(self.folder.path))} is prepared; on each machine start one of",
+                f"       {shown(shlex.join([*torchrun, *line]))}",
+                f"       {shown(shlex.join(['srun', 'python', *line]))}",
+                "       with your numbers of machines and of processes on each (docs/several-machines.md)",
+            ]
+        )
+
+
+def prepare_only(settings: TrainSettings) -> PreparedRun:
+    """Write the run folder of a training that others start."""
+    folder, settings, hidden = prepare(settings)
+    assert folder.lock is not None
+    try:
+        if hidden:
+            console.LOG.warning("secrets are in no file; each worker takes them from %s as JSON", SECRETS)
+        folder.end("prepared", "waits to be started")
+    finally:
+        folder.lock.release()
+    return PreparedRun(folder, machine.processes(settings.trainer).value, settings.networks.modules)
 
 
 def train(settings: TrainSettings, progress: Progress) -> RunResult:

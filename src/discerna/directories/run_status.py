@@ -14,7 +14,7 @@ from discerna.directories.plain_reading import read_object
 from discerna.errors import DiscernaError, Preempted, ProcessKilledError, SettingsError, Terminated
 from discerna.settings.build import build
 
-State = Literal["running", "finished", "stopped early", "failed", "killed", "preempted"]
+State = Literal["running", "finished", "stopped early", "failed", "killed", "preempted", "prepared"]
 
 GONE = "its process is gone without a word, as after kill -9, or when memory or power ran out"
 

@@ -13,7 +13,7 @@ Share = Annotated[float, Between(0, 1)]
 
 NOT_CONFIGURABLE = {
     "max_epochs": "the setting epochs",
-    "num_nodes": "several machines are not in this version",
+    "num_nodes": "as many as torchrun or srun has started the processes on (docs/several-machines.md)",
     "logger": "the group logger",
     "callbacks": "the group callbacks",
     "default_root_dir": "the run folder, which follows from output",
@@ -39,7 +39,7 @@ class TrainerSettings:
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Count | Literal["auto"] | list[Annotated[int, AtLeast(0)]]
-    strategy: Literal["auto", "ddp"]
+    strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]
     channels_last: Literal["auto"] | bool
     fused: Literal["auto"] | bool
@@ -47,7 +47,7 @@ class TrainerSettings:
     accumulate_grad_batches: Count
     gradient_clip_val: Literal["auto"] | Annotated[float, AtLeast(0)] | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
-    sync_batchnorm: bool
+    sync_batchnorm: Literal["auto"] | bool
     deterministic: bool | Literal["warn"]
     benchmark: bool | None
     detect_anomaly: bool

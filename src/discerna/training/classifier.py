@@ -26,6 +26,7 @@ from discerna.training.loss import PictureLoss
 from discerna.training.mixing import Mixing
 from discerna.training.optimization import build_optimizer
 from discerna.training.schedules import build_schedule
+from discerna.training.sharding import Sharded
 from discerna.training.time_budget import TimeBudget
 
 
@@ -48,6 +49,8 @@ class Classifier(LightningModule):
         self.network = network
         self.spec = spec
         self.head = frozenset(head)
+        self.vectors = frozenset(name for name, weight in network.named_parameters() if weight.ndim < 2)
+        """Biases and the like; sharded weights are all flat, so it is noted before."""
         self.settings = settings
         self.recipe = recipe
         self.machine = machine
@@ -58,8 +61,8 @@ class Classifier(LightningModule):
         self.validation = ValidationFigures(len(counts))
         self.learning_rate = recipe.learning_rate
         """The rate of the last step that was taken."""
-        self.last_loss: Tensor
-        """The mean loss of this process's share of the last step."""
+        self.last_losses: Tensor
+        """The losses of this process's share of the last piece of a step; empty where it had none."""
         self.on_trial = False
         """Whether only rates are tried out: without a schedule, and a loss that explodes is no fault."""
         self._diverged: Tensor | None = None
@@ -91,7 +94,7 @@ class Classifier(LightningModule):
         mixed, targets = self.mixing(normalise(batch.pictures, self.spec), batch.labels)
         main, auxiliary = logits(self._answers(mixed))
         losses = self.loss(main, targets)
-        self.last_loss = losses.detach().mean()
+        self.last_losses = losses.detach() if batch.counted else losses.detach()[:0]
         self._watch(losses.detach())
         if batch.counted:
             self.train_loss.update(losses.detach())
@@ -154,6 +157,7 @@ class Classifier(LightningModule):
             recipe.learning_rate,
             fused=bool(self.machine.fused.value),
             head=self.head,
+            vectors=self.vectors,
         )
         if self.on_trial:
             return optimizer
@@ -176,7 +180,10 @@ class Classifier(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Called by Lightning, which refuses to clip for a fused optimizer, also where no scaler is at work."""
-        if gradient_clip_val is None or self.trainer.scaler is not None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, Sharded) and gradient_clip_val and gradient_clip_algorithm != "value":
+            strategy.clip_norm(gradient_clip_val)
+        elif gradient_clip_val is None or self.trainer.scaler is not None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.network.parameters(), gradient_clip_val)

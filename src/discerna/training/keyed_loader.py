@@ -93,7 +93,7 @@ class ValidationLoader:
         mine = list(range(process, total, processes))
         longest = -(-total // processes)
         steps = -(-longest // batch_size)
-        self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total) for i in range(steps)]
+        self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total, [0]) for i in range(steps)]
         self.dataset = dataset
         self.workers = workers
         self.trainer = trainer
@@ -116,9 +116,10 @@ def _load(
     while left:
         try:
             for batch in _batches(dataset, left, epoch, workers, on_gpu):
-                for i, error in batch.errors:
-                    broke(i, error, epoch)
                 share, *left = left
+                if share.pictures:  # of a stand-in the process tells whose picture it is
+                    for i, error in batch.errors:
+                        broke(i, error, epoch)
                 yield share, batch
             return
         except RuntimeError as error:
@@ -137,7 +138,7 @@ def _batches(
 ) -> Iterator[Batch]:
     loader: DataLoader[Any] = DataLoader(
         dataset,
-        batch_sampler=[[(epoch, i) for i in share.pictures or [0]] for share in shares],
+        batch_sampler=[[(epoch, i) for i in share.pictures or share.stand_ins] for share in shares],
         num_workers=workers,
         collate_fn=collate,
         pin_memory=workers > 0 and on_gpu,

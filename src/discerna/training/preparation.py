@@ -41,6 +41,7 @@ from discerna.training.data_module import PictureData
 from discerna.training.decisions import Decisions, cut_smaller
 from discerna.training.rate_finder import USUAL
 from discerna.training.sameness import check_same
+from discerna.training.sharding import refuse_what_cannot_be_sharded
 from discerna.training.time_budget import TimeBudget
 from discerna.training.trainer import find_rate
 from discerna.wording import align
@@ -80,11 +81,12 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
         check_same(folder, settings, data, directory)
     settings, choices = resolved(settings, data, directory)
     machine = machines.choose(settings.trainer, settings.loading, processes)
+    refuse_what_cannot_be_sharded(settings, machine)
     network, spec = _network(settings, directory, data, progress)
     settings = with_preprocessing(settings, spec.preprocessing)
     choices = {**choices, **_from_old_transforms(settings), **_decided(decided)}
     _check_sizes(settings, spec)
-    machine = _layout_for_own(settings, spec, machine)
+    machine = _for_network(settings, spec, network, machine)
     plan = _plan(settings, data, network, machine)
     _tell_start(settings, data, spec, machine, plan, choices)
     ready = Preparation(
@@ -306,7 +308,11 @@ def _check_sizes(settings: TrainSettings, spec: ModelSpec) -> None:
     check_runs(architecture, spec.arguments, start)
 
 
-def _layout_for_own(settings: TrainSettings, spec: ModelSpec, machine: Machine) -> Machine:
+def _for_network(settings: TrainSettings, spec: ModelSpec, network: nn.Module, machine: Machine) -> Machine:
+    """The choices that depend on the network."""
+    if machine.processes.value > 1 and not has_batch_norm(network):
+        none = Choice(False, "the network has no batch normalisation")
+        machine = replace(machine, sync_batchnorm=none)
     if settings.trainer.channels_last == "auto" and spec.network in own_names():
         reason = "a network of your own may flatten by view, which fails in that layout"
         return replace(machine, channels_last=Choice(False, reason))
@@ -327,7 +333,7 @@ def _tell_start(
         len(data.labels),
         len(data.train),
         len(data.valid),
-        -(-len(plan.piece_sizes()) // plan.pieces),
+        len(plan.steps()),
         settings.random_seed,
     )
     size = spec.preprocessing
@@ -340,10 +346,12 @@ def _tell_start(
     rows += machine.lines()
     LOG.info("%s", align(rows, indent="  "))
     if plan.processes > 1:
+        own_statistics = plan.smallest > 1 and not machine.sync_batchnorm.value
         LOG.info(
-            "%d processes share each batch of %d: same pictures and order as one; dropout and batch statistics differ",
+            "%d processes share each batch of %d: same pictures and order as one; %s",
             plan.processes,
             settings.batch_size,
+            "dropout and batch statistics differ" if own_statistics else "dropout differs",
         )
 
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import torch
@@ -18,14 +17,13 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelSummary
-from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import Tensor
 
 from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import Terminated
-from discerna.machine import Choice, Machine
+from discerna.machine import Choice, Machine, machines
 from discerna.progress import Progress
 from discerna.settings.recipe import Recipe
 from discerna.settings.scheduler import PlateauSettings
@@ -45,13 +43,23 @@ from discerna.training.interruption import Interruption
 from discerna.training.quiet import quiet_lightning
 from discerna.training.rate_finder import STEPS, RateSweep, suggestion
 from discerna.training.schedules import PlateauWatch
+from discerna.training.sharding import build_strategy
 from discerna.training.stopping import build_stopping, reason
 from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
 
 # Settings of the group that are not Lightning's, or that the machine has decided.
-_OURS = {"accelerator", "devices", "strategy", "precision", "channels_last", "fused", "threads"}
+_OURS = {
+    "accelerator",
+    "devices",
+    "strategy",
+    "precision",
+    "channels_last",
+    "sync_batchnorm",
+    "fused",
+    "threads",
+}
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,8 @@ def fit(
         with _interruptible(trainer, interruption), _own_randomness(machine):
             trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
     stopped = reason(trainer, stopping, settings, classifier.budget)
+    # Asked of all processes: each may have a part of the weights only.
+    latest = {} if best.epoch else trainer.strategy.lightning_module_state_dict()
     if not trainer.is_global_zero:
         return FitOutcome(False, {}, 0, stopped, record.rows)
     best.raise_if_never_finite()
@@ -136,7 +146,7 @@ def fit(
         return FitOutcome(True, best.weights(), best.epoch, stopped, record.rows)
     # As with max_steps below one epoch.
     LOG.warning("no epoch was validated; the last weights are kept")
-    weights = network_weights(average.averaged() if average else classifier.state_dict())
+    weights = network_weights(average.averaged() if average else latest)
     return FitOutcome(True, weights, max(1, trainer.current_epoch), stopped, record.rows)
 
 
@@ -177,27 +187,21 @@ def _own_randomness(machine: Machine) -> Iterator[None]:
 def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dict[str, Any]:
     own = settings.trainer
     passed = {name: getattr(own, name) for name in own.__dataclass_fields__ if name not in _OURS}
-    several = machine.processes.value > 1
+    count = machine.processes.value
     return {
         **passed,
         "accelerator": machine.device.value,
-        "devices": own.devices if isinstance(own.devices, list) else machine.processes.value,
-        "strategy": _strategy(settings, recipe) if several else "auto",
+        "devices": own.devices if isinstance(own.devices, list) else count // machines(count),
+        "num_nodes": machines(count),
+        "strategy": build_strategy(settings, machine, recipe),
+        "sync_batchnorm": machine.sync_batchnorm.value,
         "precision": machine.precision.value,
         "max_epochs": settings.epochs,
         "enable_progress_bar": False,
         "use_distributed_sampler": False,
         "enable_autolog_hparams": False,
-        "plugins": [WholeCheckpoints(), _environment(several)],
+        "plugins": [WholeCheckpoints(), _environment(count > 1)],
     }
-
-
-def _strategy(settings: TrainSettings, recipe: Recipe) -> DDPStrategy:
-    return DDPStrategy(
-        # A frozen body has no gradients to exchange, which DDP would wait for.
-        find_unused_parameters=bool(recipe.freeze_epochs),
-        timeout=timedelta(minutes=settings.launch.hang_timeout),
-    )
 
 
 def _environment(several: bool) -> ClusterEnvironment:
