@@ -106,9 +106,17 @@ def agreed(settings: TrainSettings, folder: RunFolder) -> TrainSettings:
                 remedy="leave it out, begin a new run, or add force=true",
             )
         )
+    if settings.epochs < int(stored["epochs"]):
+        faults.append(
+            SettingsError(
+                "a run does not become shorter",
+                where=f"epochs={settings.epochs}",
+                accepted=f"it was planned for {stored['epochs']}, and its schedule with it",
+                remedy=f"use epochs={stored['epochs']} or more, or add force=true",
+            )
+        )
     if faults and not settings.force:
         raise combined(faults)
-    _check_epochs(settings, int(stored["epochs"]))
     return settings
 
 
@@ -142,16 +150,6 @@ def command(run: Path, modules: Sequence[str] = ()) -> str:
 
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in (*FREE, *CHECKED_ELSEWHERE))
-
-
-def _check_epochs(settings: TrainSettings, before: int) -> None:
-    if settings.epochs < before:
-        raise SettingsError(
-            "a run cannot become shorter",
-            where=f"epochs={settings.epochs}",
-            accepted=f"the run was planned for {before}, and its schedule with it",
-            remedy=f"use epochs={before}, or more to train on",
-        )
 
 
 def _typed(value: Any) -> str:

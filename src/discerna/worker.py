@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import logging
 import os
 import secrets
 import signal
@@ -95,6 +96,7 @@ def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we tell what happens
     logs = tempfile.TemporaryDirectory(
         prefix="discerna-"
     )  # torch wants a folder, though nothing is put there
