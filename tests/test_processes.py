@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,6 +88,10 @@ def test_several_processes_compute_what_one_does(alone, prime_pictures, tmp_path
         assert 11 * figures["valid_accuracy"] == pytest.approx(
             round(11 * figures["valid_accuracy"]), abs=1e-4
         )
+        told = (
+            "torch's SyncBatchNorm works on GPUs only" if network is TINY else "the network has no batch norm"
+        )
+        assert len(re.findall(f"  sync_batchnorm +False +{told}", log)) == 1
         if network is TINY:  # its statistics are those of the first process
             assert weights["1.num_batches_tracked"] == steps
             continue

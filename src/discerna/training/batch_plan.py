@@ -19,7 +19,10 @@ class Share:
     step_size: int
     """How many pictures the whole step has, over all pieces and processes."""
     stand_ins: list[int]
-    """What is computed without weight where the process has none of the piece: the others wait for it."""
+    """What is computed without weight where the process has none of the piece: the others wait for it.
+
+    Pictures of the same piece, since GPUs that share batch statistics count these too.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
