@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import stat
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -47,20 +48,29 @@ def newest_whole(folder: Path) -> Path | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is an archive of torch's all of whose parts have the sums that they had when written."""
+    """Whether a file is an archive of torch's all of whose parts have the sums that they had when written.
+
+    torch compresses nothing, so that what is read never takes more room than the file.
+    """
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (
-        OSError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-    ):
+            plain = all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
+            return plain and archive.testzip() is None
+    except _UNREADABLE:
         return False
+
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+)
 
 
 def remove_left_over(folder: Path) -> None:

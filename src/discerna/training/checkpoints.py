@@ -71,6 +71,8 @@ class Checkpoints(Callback):
         self._origin = origin
         self._batches = batches
         self._trainer: Trainer | None = None
+        self.has_started = False
+        """Whether all that a checkpoint held has found its place."""
         self._loaded: Origin | None = None
         self._figures: dict[str, float] = {}
         self._needs: dict[str, int] = {}
@@ -90,6 +92,7 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Everything has been restored, and Lightning has set its own signal handlers."""
+        self.has_started = True
         self._agreement = Agreement(trainer, self._patience)
         self._last = time.monotonic()
         if trainer.is_global_zero:
@@ -104,6 +107,11 @@ class Checkpoints(Callback):
         anew = self._loaded is not None and self._loaded.epochs != self._origin.epochs
         if self._origin.rate != before or anew:
             _plan_rates_anew(trainer, self._origin.rate / before)
+        if anew and trainer.is_global_zero:
+            rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+            LOG.info(
+                "the schedule is planned anew over %d epochs: the rate is %.2e now", self._origin.epochs, rate
+            )
         self._interruption.listen()
 
     def on_train_batch_end(
@@ -201,6 +209,7 @@ class Checkpoints(Callback):
         connector = trainer._checkpoint_connector
         callbacks = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}  # type: ignore[attr-defined]
         return {
+            "epoch": trainer.current_epoch,
             "loops": loop_state.after_batch(connector._get_loops_state_dict(), self._due_validation),
             "callbacks": copy.deepcopy({key: state for key, state in callbacks.items() if state}),
         }

@@ -83,9 +83,10 @@ class PictureData(LightningDataModule):
                 plan.pictures,
             )
 
-    def batches(self) -> int:
-        """How many an epoch has, each a piece of a step."""
-        return len(self._plan.piece_sizes())
+    def batches(self, limit: float | None) -> int:
+        """How many an epoch has, each a piece of a step; no more than Lightning's `limit_train_batches`."""
+        count = len(self._plan.piece_sizes())
+        return count if limit is None else min(count, limit) if type(limit) is int else int(count * limit)
 
     def train_dataloader(self) -> TrainLoader:
         """Called by Lightning."""

@@ -75,7 +75,12 @@ def _smaller(ready: Preparation, decided: Decisions, error: OutOfMemoryError) ->
     finer = [n for n in range(2 * pieces, settings.batch_size + 1, pieces) if settings.batch_size % n == 0]
     limited = isinstance(settings.trainer.limit_train_batches, float)
     if not finer or settings.batch_size // finer[0] < least or limited:
-        raise error
+        raise OutOfMemoryError(
+            error.problem,
+            where=error.where,
+            accepted=f"with {settings.batch_size // pieces} pictures at once, and fewer are not possible",
+            remedy=f"use batch_size={max(1, settings.batch_size // 2)}, a smaller network or a smaller image_size",
+        )
     LOG.warning(
         "out of memory with %d pictures at once: going on with %d, in %d such pieces a step; batch_size stays %d",
         settings.batch_size // pieces,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from discerna.settings.train import TrainSettings
 from discerna.training.averaging import MovingAverage
 from discerna.training.bad_pictures import BadPictureWatch
 from discerna.training.best_epoch import BestEpoch, network_weights
-from discerna.training.checkpoint_io import WholeCheckpoints
+from discerna.training.checkpoint_io import WholeCheckpoints, unfit
 from discerna.training.checkpoints import Checkpoints, Origin
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
@@ -124,17 +125,21 @@ def fit(
     if settings.trainer.enable_model_summary:
         callbacks.append(LoggedSummary())
     interruption = Interruption()
-    callbacks.append(Checkpoints(folder, settings, best, interruption, ready.origin, data.batches()))
+    limit = settings.trainer.limit_train_batches
+    checkpoints = Checkpoints(folder, settings, best, interruption, ready.origin, data.batches(limit))
+    callbacks.append(checkpoints)
     start = newest_whole(folder.checkpoints)
+    shapes = {name: value.shape for name, value in classifier.state_dict().items()}
     with quiet_lightning(), clear_failures(settings):
         trainer = Trainer(
             **_arguments(settings, recipe, machine),
+            plugins=[WholeCheckpoints(shapes), _environment(machine.processes.value > 1)],
             callbacks=callbacks,
             logger=build_loggers(settings.logger.own, folder.path) or False,
             default_root_dir=folder.path,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in own),
         )
-        with _interruptible(trainer, interruption), _own_randomness(machine):
+        with _interruptible(trainer, interruption), _own_randomness(machine), _readable(start, checkpoints):
             trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
     stopped = reason(trainer, stopping, settings, classifier.budget)
     # Asked of all processes: each may have a part of the weights only.
@@ -170,10 +175,22 @@ def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings
     }
     with quiet_lightning(), clear_failures(settings):
         arguments = {**_arguments(settings, classifier.recipe, machine), **limits}
-        trainer = Trainer(**arguments, callbacks=[sweep], logger=False)
+        plugins: Any = [_environment(machine.processes.value > 1)]
+        trainer = Trainer(**arguments, plugins=plugins, callbacks=[sweep], logger=False)
         with _interruptible(trainer, Interruption()), _own_randomness(machine):
             trainer.fit(classifier, datamodule=data)
     return suggestion(sweep.rates, sweep.losses)
+
+
+@contextmanager
+def _readable(start: Path | None, checkpoints: Checkpoints) -> Iterator[None]:
+    """What comes of a checkpoint whose parts do not fit what is trained."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        if start is None or checkpoints.has_started:
+            raise
+        raise unfit(start, f"{type(error).__name__}: {error}".splitlines()[0][:200]) from None
 
 
 @contextmanager
@@ -200,7 +217,6 @@ def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dic
         "enable_progress_bar": False,
         "use_distributed_sampler": False,
         "enable_autolog_hparams": False,
-        "plugins": [WholeCheckpoints(), _environment(count > 1)],
     }
 
 
