@@ -1,0 +1,198 @@
+"""Several processes that score: one output, the same as of one; and how they end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import discerna
+import sleepy_networks  # noqa: F401
+from discerna.errors import ProcessError
+from picture_sets import TESTS, write_pictures
+
+pytestmark = pytest.mark.slow
+
+MODULES = {"modules": ["tiny_networks"]}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """In this process, so that the others have one each too: with as many threads the bits are the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """data/7 and data/37, so many labelled pictures, of which two cannot be read."""
+    root = tmp_path_factory.mktemp("odd")
+    for count in (7, 37):
+        write_pictures(root / str(count), {"blue": count // 2, "red": count - count // 2}, seed=count)
+        for name in ("blue/1.png", "red/0.png"):
+            (root / str(count) / name).write_bytes(b"\x89PNG\r\n\x1a\n" if name == "blue/1.png" else b"")
+    return root
+
+
+def contents(place):
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return {str(path.relative_to(place.parent)).partition("/")[2]: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("pictures", "processes", "columns", "output"),
+    [
+        (37, 2, "discerna", "{}.csv"),
+        (37, 3, "azure", "{}"),
+        (7, 3, "discerna", "{}.parquet"),
+        (7, 2, "azure", "{}.csv"),
+    ],
+)
+def test_any_number_writes_the_same(odd, tiny_model, tmp_path, pictures, processes, columns, output):
+    given = {"model": tiny_model.path, "data": odd / str(pictures), "format": columns, "batch_size": 2,
+             "device": "cpu", "networks": MODULES}  # fmt: skip
+    one = discerna.score(**given, output=tmp_path / output.format("one"))
+    several = discerna.score(**given, output=tmp_path / output.format("several"), devices=processes)
+    found = contents(tmp_path / output.format("several"))
+    assert found == contents(tmp_path / output.format("one"))
+    assert found
+    assert (several.scored, several.unreadable) == (pictures - 2, 2) == (one.scored, one.unreadable)
+    assert (several.labelled, several.right) == (one.labelled, one.right)
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_the_figures_are_the_same(odd, tiny_model, tmp_path):
+    given = {
+        "model": tiny_model.path,
+        "data": odd / "37",
+        "device": "cpu",
+        "batch_size": 5,
+        "networks": MODULES,
+    }
+    one = discerna.evaluate(**given, output=tmp_path / "one")
+    several = discerna.evaluate(**given, output=tmp_path / "several", devices=2, loading={"workers": 1})
+    assert several.evaluation == one.evaluation
+    assert several.evaluation.pictures == 35
+    assert contents(tmp_path / "several") == contents(tmp_path / "one")
+
+
+def test_more_processes_than_batches(odd, tiny_model, discerna, tmp_path):
+    done = discerna("score", f"model={tiny_model.path}", f"data={odd / '7'}", "networks.modules=[tiny_networks]",
+                    "devices=9", "device=cpu", "batch_size=6")  # fmt: skip
+    assert "; 2 processes of 1 thread: there are no more batches of 6, " in done.stderr
+    assert len(done.stdout.splitlines()) == 8
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_of_a_process_is_told_as_its_own(odd, make_model, tmp_path):
+    broken = tmp_path / "model"
+    shutil.copytree(make_model().path, broken)
+    with pytest.raises(discerna.InvalidModelDirectoryError, match="tiny"):  # nobody has told them the module
+        discerna.score(
+            model=broken, data=odd / "7", output=tmp_path / "s.csv", device="cpu", batch_size=4, devices=2
+        )
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.fixture
+def running(make_model, pictures, tmp_path):
+    """`discerna score` on two processes that are at work; its temporary folder is tmp/."""
+    started = []
+
+    def start(*overrides):
+        (tmp_path / "tmp").mkdir()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "discerna", "score", f"model={make_model('sleepy').path}",
+             f"data={pictures / 'train'}", "output=out/scores.csv", "batch_size=1", "device=cpu", "devices=2",
+             "networks.modules=[sleepy_networks]", *overrides],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path / "tmp")},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        until(lambda: len(list(tmp_path.glob("at-work-*"))) == 2)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()  # a test that failed; its own processes end with it
+        process.communicate()
+
+
+def until(true, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def descendants(pid):
+    """All processes below one, the nearest first."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    children = [int(child) for child, parent, state in rows if int(parent) == pid and state[0] != "Z"]
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+def alive(pids):
+    listed = subprocess.run(["ps", "-eo", "pid=,stat="], capture_output=True, text=True).stdout
+    there = {int(line.split()[0]) for line in listed.splitlines() if line.split()[1][0] != "Z"}
+    return sorted(there & set(pids))
+
+
+@pytest.mark.parametrize(("number", "code", "workers"), [(signal.SIGINT, 130, 1), (signal.SIGTERM, 143, 0)])
+def test_a_signal_leaves_nothing(running, tmp_path, number, code, workers):
+    process = running(f"loading.workers={workers}")
+    below = descendants(process.pid)
+    assert len(below) == 2 + 2 * workers
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == code, told
+    assert "Traceback" not in told
+    assert alive(below) == []
+    assert os.listdir(tmp_path / "out") == os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_killed_process_ends_the_command(running, tmp_path):
+    process = running()
+    below = descendants(process.pid)
+    began = time.monotonic()
+    os.kill(below[1], signal.SIGKILL)
+    _, told = process.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 1
+    assert f"a process that scores pictures was killed: process 1 of 2, id {below[1]}; SIGKILL" in told
+    assert "[D2051 ProcessKilledError]" in told
+    assert "Traceback" not in told
+    assert alive(below) == []
+    assert os.listdir(tmp_path / "out") == os.listdir(tmp_path / "tmp") == []
+
+
+def test_the_processes_end_with_a_killed_command(running, tmp_path):
+    process = running("loading.workers=1")
+    below = descendants(process.pid)
+    assert len(below) == 4
+    process.kill()
+    process.communicate(timeout=30)
+    until(lambda: not alive(below), seconds=15)
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_process_that_gives_up_is_named(odd, tiny_model, tmp_path, monkeypatch):
+    (tmp_path / "quitter.py").write_text("import os, sys\nif 'pool_worker' in sys.argv[0]: os._exit(7)\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProcessError, match=r"failed: process 0 of 2, id \d+; exit code 7; its messages"):
+        discerna.score(model=tiny_model.path, data=odd / "7", output="s.csv", device="cpu", batch_size=4, devices=2,
+                       networks={"modules": ["tiny_networks", "quitter"]})  # fmt: skip
+    assert not (tmp_path / "s.csv").exists()
