@@ -28,6 +28,9 @@ from discerna.results.predictor import ScoredBatch
 PATIENCE = 10.0
 """Seconds in which a process that was told to end may do so."""
 
+# -P: a file of the user's called like a library must not take the library's place.
+COMMAND = [sys.executable, "-P", "-m", "discerna.results.pool_worker"]
+
 LOOKING = 0.2
 """Seconds after which a wait for a batch looks whether all processes live."""
 
@@ -118,11 +121,9 @@ def _start(name: str) -> _Member:
     ours, theirs = Pipe()
     with theirs:
         descriptor = theirs.fileno()
-        # -P: a file of the user's called like a library must not take the library's place.
-        command = [sys.executable, "-P", "-m", "discerna.results.pool_worker", str(descriptor)]
         try:
             process = subprocess.Popen(
-                command,
+                [*COMMAND, str(descriptor)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # ours may hold the rows; what user modules print, they have printed here
                 pass_fds=[descriptor],
