@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna.errors import MachineError
+from discerna.settings.devices import Devices
 from discerna.settings.loading import LoadingSettings
 from discerna.settings.train import TrainSettings
 from discerna.settings.trainer import TrainerSettings
@@ -63,25 +64,34 @@ def processes(trainer: TrainerSettings) -> Choice:
     """How many processes of this machine train together; imports torch only where GPUs are asked for."""
     if trainer.strategy == "fsdp":  # before any process is started
         _refuse_sharding_without_gpu(device(trainer).value)
-    if isinstance(trainer.devices, list):
-        if len(set(trainer.devices)) != len(trainer.devices) or not trainer.devices:
-            raise MachineError(
-                "a GPU is named twice, or none",
-                where=f"trainer.devices={trainer.devices}",
-                remedy="name each once",
-            )
-        return Choice(len(trainer.devices), "the GPUs named by trainer.devices")
-    if isinstance(trainer.devices, int):
-        return Choice(trainer.devices, "trainer.devices")
+    named = named_processes(trainer.devices, "trainer.devices")
+    if named is not None:
+        return named
     kind = device(trainer).value
-    if kind == "cpu":
-        if trainer.strategy == "ddp":
+    if kind == "cpu" and trainer.strategy == "ddp":
+        raise MachineError(
+            "the number of processes cannot be chosen",
+            where="trainer.devices=auto",
+            accepted="there is no GPU to count",
+            remedy="use trainer.devices=2",
+        )
+    return all_devices(kind)
+
+
+def named_processes(devices: Devices, setting: str) -> Choice | None:
+    """How many processes the setting names; None: it is auto."""
+    if isinstance(devices, list):
+        if len(set(devices)) != len(devices) or not devices:
             raise MachineError(
-                "the number of processes cannot be chosen",
-                where="trainer.devices=auto",
-                accepted="there is no GPU to count",
-                remedy="use trainer.devices=2",
+                "a GPU is named twice, or none", where=f"{setting}={devices}", remedy="name each once"
             )
+        return Choice(len(devices), f"the GPUs named by {setting}")
+    return None if devices == "auto" else Choice(devices, setting)
+
+
+def all_devices(kind: str) -> Choice:
+    """A process for each device of a kind."""
+    if kind == "cpu":
         return Choice(1, "no GPU to count")
     import torch
 
@@ -92,7 +102,8 @@ def processes(trainer: TrainerSettings) -> Choice:
 def choose(trainer: TrainerSettings, loading: LoadingSettings, count: Choice) -> Machine:
     """Decide everything for one of `count` processes."""
     kind = device(trainer)
-    _check_devices(trainer, kind.value, count.value)
+    here = count.value // machines(count.value)
+    check_devices(trainer.devices, "trainer.devices", kind.value, here)
     strategy = _strategy(trainer, kind.value, count.value)
     precision = _precision(trainer, kind.value, strategy.value)
     return Machine(
@@ -103,8 +114,8 @@ def choose(trainer: TrainerSettings, loading: LoadingSettings, count: Choice) ->
         channels_last=_channels_last(trainer, kind.value),
         sync_batchnorm=_sync_batchnorm(trainer, kind.value, count.value),
         fused=_fused(trainer, kind.value, precision.value, strategy.value),
-        threads=_threads(trainer, count.value // machines(count.value)),
-        workers=_workers(loading, kind.value, count.value // machines(count.value)),
+        threads=_threads(trainer, here),
+        workers=_workers(loading, kind.value, here),
     )
 
 
@@ -143,29 +154,30 @@ def gpu_name(kind: str) -> str:
     return torch.cuda.get_device_name(0) if kind == "cuda" else "Apple's GPU"
 
 
-def _check_devices(trainer: TrainerSettings, kind: str, count: int) -> None:
+def check_devices(devices: Devices, setting: str, kind: str, count: int) -> None:
+    """Refuse more processes than there are devices of the kind; a CPU takes any number."""
     import torch
 
-    if isinstance(trainer.devices, list) and kind == "cpu":
+    if isinstance(devices, list) and kind == "cpu":
         raise MachineError(
             "no GPU was found",
-            where=f"trainer.devices={trainer.devices}",
+            where=f"{setting}={devices}",
             accepted="a list names GPUs by number",
-            remedy=f"use trainer.devices={count} for {count} processes on the CPU",
+            remedy=f"use {setting}={count} for {count} processes on the CPU",
         )
+    needed = max(devices) + 1 if isinstance(devices, list) else count
     if kind == "cuda":
         seen = torch.cuda.device_count()
-        highest = max(trainer.devices) + 1 if isinstance(trainer.devices, list) else count // machines(count)
-        if highest > seen:
+        if needed > seen:
             raise MachineError(
                 "more GPUs than there are",
-                where=f"trainer.devices={trainer.devices}",
+                where=f"{setting}={devices}",
                 accepted=f"torch sees {seen}",
-                remedy=f"use trainer.devices={seen}",
+                remedy=f"use {setting}={seen}",
             )
-    if kind == "mps" and count > 1:
+    if kind == "mps" and needed > 1:
         raise MachineError(
-            "Apple's GPU serves one process", where=f"trainer.devices={count}", remedy="use trainer.devices=1"
+            "Apple's GPU serves one process", where=f"{setting}={devices}", remedy=f"use {setting}=1"
         )
 
 

@@ -177,6 +177,7 @@ def finished(settings: TrainSettings) -> RunResult | None:
     folder = earlier_run(settings) if settings.resume else None
     if folder is None or settings.epochs > int(folder.stored()["epochs"]):
         return None
+    agreed(settings, folder)
     try:
         result = RunResult.read(folder.result)
     except (OSError, ValueError, TypeError, KeyError):

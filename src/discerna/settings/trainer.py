@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from discerna.errors import SettingsError
+from discerna.settings.devices import Devices, refuse_numbers_of_cpus
 from discerna.settings.ranges import AtLeast, Between
 
 Count = Annotated[int, AtLeast(1)]
@@ -38,7 +39,7 @@ class TrainerSettings:
     """Lightning's Trainer arguments that are plain data; `channels_last`, `fused` and `threads` are ours."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
-    devices: Count | Literal["auto"] | list[Annotated[int, AtLeast(0)]]
+    devices: Devices
     strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]
     channels_last: Literal["auto"] | bool
@@ -66,13 +67,7 @@ class TrainerSettings:
     profiler: Literal["simple", "advanced", "pytorch"] | None
 
     def __post_init__(self) -> None:
-        if self.accelerator == "cpu" and isinstance(self.devices, list):
-            raise SettingsError(
-                "CPUs have no numbers",
-                where=f"trainer.devices={self.devices}",
-                accepted="a number of processes",
-                remedy=f"use trainer.devices={len(self.devices)}",
-            )
+        refuse_numbers_of_cpus(self.devices, self.accelerator, "trainer.devices")
         if self.gradient_clip_algorithm and self.gradient_clip_val is None:
             raise SettingsError(
                 "a setting without effect",

@@ -62,6 +62,7 @@ class BestEpoch(Callback):
         if state is None:
             state = trainer.strategy.lightning_module_state_dict()  # all processes: with FSDP each has a part
         if trainer.is_global_zero:
+            self._folder.mkdir(exist_ok=True)
             with written_whole(self._folder / best_name(self._number)) as aside:
                 torch.save({"epoch": self.epoch, "state_dict": state}, aside)
 

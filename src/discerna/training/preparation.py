@@ -40,7 +40,7 @@ from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.decisions import Decisions, cut_smaller
 from discerna.training.rate_finder import USUAL
-from discerna.training.sameness import check_same
+from discerna.training.sameness import check_same, is_extended
 from discerna.training.sharding import refuse_what_cannot_be_sharded
 from discerna.training.time_budget import TimeBudget
 from discerna.training.trainer import find_rate
@@ -79,6 +79,8 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
     _check_monitor(settings, data)
     if processes.value == 1 or machines.is_first_process():
         check_same(folder, settings, data, directory)
+    if is_extended(folder, settings):  # planned anew, they would shrink again
+        settings = replace(settings, start_size=None)
     settings, choices = resolved(settings, data, directory)
     machine = machines.choose(settings.trainer, settings.loading, processes)
     refuse_what_cannot_be_sharded(settings, machine)

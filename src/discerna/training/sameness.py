@@ -17,6 +17,14 @@ from discerna.wording import listed
 LOG = logging.getLogger("discerna")
 
 
+def is_extended(folder: RunFolder, settings: TrainSettings) -> bool:
+    """Whether the run has more epochs than it was planned for when it began."""
+    try:
+        return settings.epochs > int(read_object(folder.data)["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def check_same(
     folder: RunFolder, settings: TrainSettings, data: PictureData, directory: ModelDirectory | None
 ) -> None:
@@ -38,7 +46,7 @@ def check_same(
         if not settings.force:
             raise error
         LOG.warning("%s: %s; force=true goes on all the same", error.problem, error.where)
-    write_json(folder.data, now)
+    write_json(folder.data, {**now, "epochs": before.get("epochs", settings.epochs)})
 
 
 def _changed(field: str, before: Any, now: Any, settings: TrainSettings) -> DiscernaError:
