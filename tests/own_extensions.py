@@ -81,6 +81,16 @@ class Dies(Callback):
             raise Died
 
 
+class Signals(Dies):
+    """Sends this process SIGNAL (so often as SIGNAL_TIMES says) at the batch whose number SIGNAL_AT has."""
+
+    def _count(self) -> None:
+        self.batches += 1
+        if self.batches == int(os.environ.get("SIGNAL_AT", "0")):
+            for _ in range(int(os.environ.get("SIGNAL_TIMES", "1"))):
+                os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+
 class OutOfMemoryOver(Callback):
     """Has room for so many pictures at once from the step on whose number OOM_FROM has."""
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,8 @@ NEVER = {"every_steps": None, "every_minutes": None}
 
 
 @pytest.fixture
-def train(pictures, tmp_path, monkeypatch, caplog):
+def train(pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    logging.getLogger("discerna").propagate = True
-    caplog.set_level(logging.INFO, "discerna")
 
     def run(name="m", environment=(), **settings):
         for variable in ("OOM_FROM", "NAN_AT", "NAN_ABOVE", "DIE_AT"):
@@ -58,14 +55,14 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("checkpoint", [EACH_STEP, NEVER])
-def test_no_memory_at_the_first_step_is_a_training_in_pieces(train, tmp_path, caplog, checkpoint):
+def test_no_memory_at_the_first_step_is_a_training_in_pieces(train, tmp_path, capsys, checkpoint):
     train("pieces", callbacks=OOM, trainer={"accumulate_grad_batches": 2})
     train("m", callbacks=OOM, checkpoint=checkpoint, environment=[("OOM_FROM", 0)])
     assert weights(tmp_path / "m") == weights(tmp_path / "pieces")
     told = (
         "out of memory with 8 pictures at once: going on with 4, in 2 such pieces a step; batch_size stays 8"
     )
-    assert caplog.text.count(told) == 1
+    assert capsys.readouterr().err.count(told) == 1
     assert json.loads((tmp_path / "m.run" / "decisions.json").read_text())["pieces"] == 2
     recorded = json.loads((tmp_path / "m" / "training.json").read_text())["settings"]["trainer"]
     assert recorded["accumulate_grad_batches"] == 2
@@ -84,11 +81,12 @@ def test_no_memory_later_on_goes_on_from_the_last_whole_step(train, tmp_path, st
     assert [row["epoch"] for row in rows(tmp_path / "m.run")] == ["1", "2"]
 
 
-def test_a_restart_remembers_how_much_fits(train, tmp_path, caplog):
+def test_a_restart_remembers_how_much_fits(train, tmp_path, capsys):
     train("m", callbacks=OOM, environment=[("OOM_FROM", 0)])
-    caplog.clear()
+    capsys.readouterr()
     discerna.resume(tmp_path / "m.run", epochs=3)
-    assert "out of memory" not in caplog.text and "memory ran out with larger pieces" in caplog.text
+    told = capsys.readouterr().err
+    assert "out of memory" not in told and "memory ran out with larger pieces" in told
 
 
 def test_where_nothing_smaller_is_possible_it_is_told_with_what_to_do(train):
@@ -110,7 +108,7 @@ def load_checkpoint(path: Path):
 
 
 @pytest.mark.parametrize("checkpoint", [EACH_STEP, NEVER])
-def test_nan_goes_back_at_a_lower_rate(train, tmp_path, caplog, checkpoint):
+def test_nan_goes_back_at_a_lower_rate(train, tmp_path, capsys, checkpoint):
     steady = {"scheduler": "constant", "learning_rate": 0.001, "optimizer": "sgd"}
     result = train(
         callbacks=POISON,
@@ -119,14 +117,14 @@ def test_nan_goes_back_at_a_lower_rate(train, tmp_path, caplog, checkpoint):
         environment=[("NAN_AT", 5), ("NAN_ABOVE", 0.0006)],
         **steady,
     )
-    assert "at 0.5 of the rate (rollback 1 of 3)" in caplog.text
+    assert "at 0.5 of the rate (rollback 1 of 3)" in capsys.readouterr().err
     assert result.epochs_trained == 2
     assert [float(row["learning_rate"]) for row in rows(result.run)][-1] == pytest.approx(0.0005)
     assert [row["epoch"] for row in rows(result.run)] == ["1", "2"]
     assert all(value.isfinite().all() for value in load_file(tmp_path / "m" / "weights.safetensors").values())
 
 
-def test_rollbacks_come_to_an_end(train, caplog):
+def test_rollbacks_come_to_an_end(train, capsys):
     with pytest.raises(DivergedError, match=r"after 2 rollbacks, at 0.01 of the rate"):
         train(
             callbacks=POISON,
@@ -135,14 +133,14 @@ def test_rollbacks_come_to_an_end(train, caplog):
             rollback_rate=0.1,
             environment=[("NAN_AT", 5), ("NAN_ABOVE", 0)],
         )
-    assert caplog.text.count("going back to the last checkpoint") == 2
+    assert capsys.readouterr().err.count("going back to the last checkpoint") == 2
 
 
 def test_a_rate_that_overflows_is_brought_down_until_it_does_not(train, tmp_path):
     result = train(
-        learning_rate=1e30, scheduler="constant", optimizer="sgd", on_nan="rollback", rollback_rate=1e-31
+        learning_rate=1e30, scheduler="constant", optimizer="sgd", on_nan="rollback", rollback_rate=1e-16
     )
-    assert result.epochs_trained == 2 and float(rows(result.run)[-1]["learning_rate"]) == pytest.approx(0.1)
+    assert result.epochs_trained == 2 and float(rows(result.run)[-1]["learning_rate"]) == pytest.approx(0.01)
 
 
 def command(pictures, name, *more):

@@ -1,7 +1,6 @@
 """A run that ended before its time goes on, and gives the same weights as if nothing had happened."""
 
 import json
-import logging
 import shutil
 import zipfile
 from pathlib import Path
@@ -117,13 +116,11 @@ def test_without_a_checkpoint_it_starts_again(train, tmp_path):
     assert the_same(tmp_path, "m", "unharmed")
 
 
-def test_auto_begins_a_run_and_has_nothing_to_do_once_it_has_ended(train, tmp_path, caplog):
+def test_auto_begins_a_run_and_has_nothing_to_do_once_it_has_ended(train, tmp_path, capsys):
     first = train(resume="auto")
     before = {path: path.stat().st_mtime_ns for path in first.output.iterdir()}
-    with caplog.at_level(logging.INFO, "discerna"):
-        logging.getLogger("discerna").propagate = True
-        again = train(resume="auto")
-    assert again == first and "finished already" in caplog.text
+    again = train(resume="auto")
+    assert again == first and "finished already" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in first.output.iterdir()} == before
     shutil.rmtree(first.output)
     assert train(resume="auto").output.is_dir(), "a model that is gone is made again"
@@ -177,14 +174,13 @@ def test_the_model_it_began_from_may_not_change(train, tmp_path):
         train(resume="auto", model=tmp_path / "start")
 
 
-def test_a_checkpoint_cut_short_is_told_and_the_one_before_it_is_used(train, tmp_path, caplog):
+def test_a_checkpoint_cut_short_is_told_and_the_one_before_it_is_used(train, tmp_path, capsys):
     train("unharmed")
     train(die_at=SECOND_EPOCH)
     newest = last_checkpoint(tmp_path / "m.run")
     newest.write_bytes(newest.read_bytes()[:-100])
-    logging.getLogger("discerna").propagate = True
     train(resume="auto")
-    assert f"{newest} is damaged or cut short; the checkpoint before it is used" in caplog.text
+    assert f"{newest} is damaged or cut short; the checkpoint before it is used" in capsys.readouterr().err
     assert the_same(tmp_path, "m", "unharmed")
 
 
@@ -215,18 +211,16 @@ def test_the_default_keeps_a_checkpoint_from_which_a_finished_run_can_be_extende
     assert last_checkpoint(result.run).name == "step-00000012.ckpt"
 
 
-def test_a_finished_run_is_trained_on_with_its_schedule_planned_anew(train, tmp_path, caplog):
+def test_a_finished_run_is_trained_on_with_its_schedule_planned_anew(train, tmp_path, capsys):
     whole = train("whole", epochs=6, scheduler="cosine", early_stopping="none")
     first = train(epochs=3, scheduler="cosine", early_stopping="none")
-    logging.getLogger("discerna").propagate = True
-    with caplog.at_level(logging.INFO, "discerna"):
-        longer = discerna.resume(first.run, epochs=6)
+    longer = discerna.resume(first.run, epochs=6)
     assert longer.epochs_trained == 6 and [row["epoch"] for row in longer.epochs] == [1, 2, 3, 4, 5, 6]
     assert longer.epochs[:3] == [{**row, "pictures_per_second": now["pictures_per_second"]}
                                  for row, now in zip(first.epochs, longer.epochs[:3], strict=True)]  # fmt: skip
     for mine, planned in zip(longer.epochs[3:], whole.epochs[3:], strict=True):
         assert mine["learning_rate"] == pytest.approx(planned["learning_rate"])
-    assert "the schedule is planned anew over 6 epochs" in caplog.text
+    assert "the schedule is planned anew over 6 epochs" in capsys.readouterr().err
     record = json.loads((longer.output / "training.json").read_text())
     assert record["settings"]["epochs"] == 6
     with pytest.raises(SettingsError, match="does not become shorter: epochs=4"):

@@ -25,7 +25,7 @@ from discerna.directories.publishing import refuse_existing_output, refuse_insid
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
 from discerna.directories.run_status import end_of
-from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
+from discerna.errors import DiscernaError, OutputError, ProcessError, ProcessKilledError, Terminated
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
 from discerna.wording import as_typed, shown
@@ -75,6 +75,7 @@ def prepare_only(settings: TrainSettings) -> PreparedRun:
 def train(settings: TrainSettings, progress: Progress) -> RunResult:
     """Run a training to its end, in this process or in several."""
     if (already := resumption.finished(settings)) is not None:
+        _settle(RunFolder(already.run))
         console.LOG.info("%s: finished already; nothing to do", already.run)
         return already
     folder, settings, hidden = prepare(settings)
@@ -133,6 +134,20 @@ def _end_well(folder: RunFolder) -> None:
         epochs_trained=result.epochs_trained,
         best=result.best_row,
     )
+
+
+def _settle(folder: RunFolder) -> None:
+    """Finish what a process left that was killed after its model was done."""
+    with suppress(OSError, OutputError):  # the result stands, whatever this comes to
+        owned = folder.owned()
+        assert owned.lock is not None
+        try:
+            owned.remove_left_over()
+            status = owned.status()
+            if status is not None and status.state not in ("finished", "stopped early"):
+                _end_well(owned)
+        finally:
+            owned.lock.release()
 
 
 def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:

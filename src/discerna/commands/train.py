@@ -11,6 +11,7 @@ from discerna.directories.model_dir import ModelDirectory, write_model_directory
 from discerna.directories.model_files import MANIFEST, file_digest
 from discerna.directories.run_folder import RunFolder, write_json
 from discerna.directories.run_result import RunResult
+from discerna.directories.write_aside import disk_failures
 from discerna.errors import OutOfMemoryError
 from discerna.images.confusion_picture import confusion_picture
 from discerna.images.contact_sheet import sheet
@@ -36,6 +37,11 @@ BATCH = 32
 
 def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
     """Train to the best epoch, write the model directory, measure it by the exact path."""
+    with disk_failures(str(folder.path)):
+        return _run(settings, folder, progress)
+
+
+def _run(settings: TrainSettings, folder: RunFolder, progress: Progress) -> RunResult:
     began = time.monotonic()
     # A process that trains alone is the first, whatever a cluster calls it.
     first = machines.processes(settings.trainer).value == 1 or machines.is_first_process()

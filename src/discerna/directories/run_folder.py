@@ -162,9 +162,13 @@ class RunFolder:
         """Remove what tells how the run ended, and what processes wait for when they start."""
         for path in (self.error, self.stopped, self.result, self.pictures, self.check):
             path.unlink(missing_ok=True)
-        for folder in (self.path, self.checkpoints):  # of a process that was killed while it wrote
+        self.remove_left_over()
+
+    def remove_left_over(self) -> None:
+        """Remove what a process has left that was killed while it wrote, or published; only for the owner."""
+        for folder in (self.path, self.checkpoints):
             remove_left_over(folder)
-        shutil.rmtree(self.aside, ignore_errors=True)  # or while it published
+        shutil.rmtree(self.aside, ignore_errors=True)
 
     def stored(self) -> dict[str, Any]:
         """The settings in settings.json, as plain values, secrets masked."""

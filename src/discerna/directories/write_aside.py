@@ -96,6 +96,17 @@ def write_failures(where: str) -> Iterator[None]:
         raise _unwritable(where, error) from None
 
 
+@contextlib.contextmanager
+def disk_failures(where: str) -> Iterator[None]:
+    """A disk that is full or fails, told in our words; other errors of the system are no matter of what is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG):
+            raise
+        raise _unwritable(where, error) from None
+
+
 def unwritable(output: Path, error: OSError) -> OutputError:
     """The error for an output that the system does not let us write."""
     return _unwritable(f"output={shown(str(output))}", error)

@@ -8,16 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from discerna.directories.checkpoint_files import best_files, best_name
-from discerna.directories.write_aside import written_whole
 from discerna.errors import DivergedError
 from discerna.settings.train import METRIC_MODES, Metric
 from discerna.training.averaging import MovingAverage
-from discerna.training.checkpoint_io import read_checkpoint
+from discerna.training.checkpoint_io import read_checkpoint, write_checkpoint
 
 _PREFIX = "network."
 
@@ -62,9 +60,9 @@ class BestEpoch(Callback):
         if state is None:
             state = trainer.strategy.lightning_module_state_dict()  # all processes: with FSDP each has a part
         if trainer.is_global_zero:
-            self._folder.mkdir(exist_ok=True)
-            with written_whole(self._folder / best_name(self._number)) as aside:
-                torch.save({"epoch": self.epoch, "state_dict": state}, aside)
+            write_checkpoint(
+                {"epoch": self.epoch, "state_dict": state}, self._folder / best_name(self._number)
+            )
 
     def weights(self) -> dict[str, Tensor]:
         """The network's best weights; only where `epoch` is not 0."""

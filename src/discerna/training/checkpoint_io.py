@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,10 +29,7 @@ class WholeCheckpoints(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Called by Lightning in the first process."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as aside:
-            torch.save(checkpoint, aside)
+        write_checkpoint(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -55,6 +54,17 @@ class WholeCheckpoints(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         """Called by a user's own ModelCheckpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint that is there as a whole or not at all; OSError where the disk does not take it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as aside:
+        try:
+            torch.save(content, aside)
+        except RuntimeError as error:  # torch has no words for a full disk
+            first = (str(error).splitlines() or [""])[0][:100]
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, or the disk fails ({first})") from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

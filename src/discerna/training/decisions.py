@@ -19,6 +19,8 @@ class Decisions:
     pieces: int | None = None
     """Into how many each batch is cut, since memory ran out."""
     rollbacks: int = 0
+    back_at: str | None = None
+    """The checkpoint of the last rollback."""
     learning_rate: float | None = None
     """That of `learning_rate=find`."""
     reason: str = ""

@@ -41,10 +41,6 @@ def clear_failures(settings: TrainSettings) -> Iterator[None]:
                 accepted="the system may have killed it for memory",
                 remedy="use fewer loading.workers, or loading.workers=0",
             ) from None
-        if "PytorchStreamWriter" in str(error):  # how torch says that the disk is full
-            raise OutputError(
-                "a checkpoint cannot be written", where=str(settings.output), remedy="make room on the disk"
-            ) from None
         if not is_out_of_memory(error):
             raise
         raise _out_of_memory(error, settings) from None

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable
 
 import torch
+import torch.distributed as dist
 
-from discerna.directories.checkpoint_files import newest_whole
+from discerna.directories.checkpoint_files import checkpoints, is_whole, newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import DivergedError, OutOfMemoryError
 from discerna.machine import is_first_process
@@ -44,10 +45,12 @@ def fit_through(
                 decided.write(folder)
                 raise
         except DivergedError as error:
-            decided = _slower(ready.settings, decided, error)
+            decided = _slower(ready.settings, folder, decided, error)
         # Outside of the handlers, whose traceback holds the tensors of the step that failed.
         if is_first_process():
             decided.write(folder)
+        if dist.is_initialized():
+            dist.barrier()  # until all can read what was decided
         gc.collect()
         if ready.machine.device.value == "cuda":
             torch.cuda.empty_cache()
@@ -91,7 +94,9 @@ def _smaller(ready: Preparation, decided: Decisions, error: OutOfMemoryError) ->
     return decided.but(pieces=finer[0])
 
 
-def _slower(settings: TrainSettings, decided: Decisions, error: DivergedError) -> Decisions:
+def _slower(
+    settings: TrainSettings, folder: RunFolder, decided: Decisions, error: DivergedError
+) -> Decisions:
     """One rollback more; the error where the settings do not want one, or none is left."""
     if settings.on_nan == "stop":
         raise error
@@ -114,4 +119,16 @@ def _slower(settings: TrainSettings, decided: Decisions, error: DivergedError) -
         rollbacks,
         settings.rollback_times,
     )
-    return decided.but(rollbacks=rollbacks)
+    return decided.but(rollbacks=rollbacks, back_at=_place_to_go_back_to(folder, decided))
+
+
+def _place_to_go_back_to(folder: RunFolder, decided: Decisions) -> str | None:
+    """The last checkpoint; the one before it where the last rollback went there too, and came no further."""
+    last = newest_whole(folder.checkpoints)
+    if last is None or last.name != decided.back_at:
+        return last.name if last else None
+    # Its weights are finite, but already beyond help.
+    if is_first_process():
+        last.unlink(missing_ok=True)
+    before = [path for path in checkpoints(folder.checkpoints) if path.name != last.name and is_whole(path)]
+    return before[0].name if before else None

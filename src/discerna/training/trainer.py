@@ -253,16 +253,20 @@ class LoggedSummary(ModelSummary):
 
 @contextmanager
 def _interruptible(trainer: Trainer, interruption: Interruption) -> Iterator[None]:
-    """Signals stay what they are: Lightning turns them into exits with other codes, and leaves SIGINT ignored."""
+    """Signals stay ours.
+
+    Lightning's handlers talk to other processes from within, which may hang, and turn SIGTERM into exit code 0 and
+    Ctrl-C into 1; afterwards SIGINT is ignored.
+    """
+    connector: Any = trainer._signal_connector
+    connector.register_signal_handlers = _nothing
+    loop: Any = trainer.fit_loop.epoch_loop
+    loop._broadcast_sigterm_tensor = _nothing  # at each batch, which would make a GPU wait
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if main else None
     try:
         yield
     except SystemExit:
-        if (
-            trainer.received_sigterm
-        ):  # ours was swallowed, as some library code does, and Lightning has noticed
-            raise Terminated from None
         if trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
@@ -272,3 +276,7 @@ def _interruptible(trainer: Trainer, interruption: Interruption) -> Iterator[Non
             signal.signal(signal.SIGINT, before)
     if interruption.number:  # it came after the last look
         raise KeyboardInterrupt if interruption.number == signal.SIGINT else Terminated
+
+
+def _nothing() -> None:
+    """In the place of what is not wanted."""
