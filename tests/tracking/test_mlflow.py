@@ -12,6 +12,7 @@ import time
 import pytest
 
 import discerna
+from own_extensions import Died
 from picture_sets import TESTS, write_pictures
 
 pytest.importorskip("mlflow")
@@ -236,3 +237,24 @@ sys.exit(main(sys.argv[1:]))
         cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(TESTS)}, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "pip install 'discerna[mlflow]'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_is_the_same_run_of_mlflow(train, runs, monkeypatch):
+    given = {
+        "logger": "mlflow",
+        "experiment_name": "resumed",
+        "epochs": 3,
+        "callbacks": {"dies": {"_target_": "own_extensions.Dies"}},
+        "checkpoint": {"every_steps": 1, "every_minutes": None},
+    }
+    monkeypatch.setenv("DIE_AT", "9")
+    with pytest.raises(Died):
+        train("flowers", **given)
+    (run,) = runs("resumed")
+    assert run["status"] == "FAILED" and len(run["metrics"]["valid_loss"]) == 1
+    monkeypatch.setenv("DIE_AT", "0")
+    train("flowers", resume="auto", loading={"workers": 0}, **given)
+    (again,) = runs("resumed")
+    assert (again["id"], again["status"]) == (run["id"], "FINISHED")
+    assert len(again["metrics"]["valid_loss"]) == 3

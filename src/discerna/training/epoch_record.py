@@ -42,6 +42,7 @@ class EpochRecord(Callback):
         self._progress = progress
         self._foretell = foretell
         self._on_row = on_row
+        self._headed = False
         self._resumed: dict[str, Any] | None = None
         self._first: tuple[int, float] | None = None
         """The first step of this process: its number, and the time it took the epoch to get there."""
@@ -172,7 +173,8 @@ class EpochRecord(Callback):
             for title, show in COLUMNS
             if not (title == "top-5" and "valid_top5" not in row)
         ]
-        if len(self.rows) == 1:
+        if not self._headed:
+            self._headed = True
             LOG.info("%s", "  ".join(title.rjust(width_of(title)) for title, _ in columns))
         LOG.info("%s", "  ".join(text.rjust(width_of(title)) for title, text in columns))
 
