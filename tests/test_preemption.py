@@ -6,7 +6,6 @@ import signal
 import pytest
 
 import discerna
-from discerna.errors import Preempted
 from discerna.runs.description import describe
 from discerna.runs.run import Run
 from run_folders import last_checkpoint
@@ -62,12 +61,15 @@ def handlers():
 )
 def test_the_step_is_finished_and_kept(train, tmp_path, handlers, capsys, at, step):
     train("unharmed")
-    with pytest.raises(Preempted, match=f"SIGTERM in epoch {-(-step // 4)}, after step {step}"):
+    with pytest.raises(SystemExit) as stopped:
         train(at=at)
+    assert stopped.value.code == 143
+    told = capsys.readouterr().err
+    assert f"stopped by SIGTERM in epoch {-(-step // 4)}, after step {step}; a checkpoint was written" in told
+    assert "to go on: discerna train resume=m.run" in told
     assert last_checkpoint(tmp_path / "m.run").name == f"step-{step:08d}.ckpt"
     status = json.loads((tmp_path / "m.run" / "status.json").read_text())
     assert status["state"] == "preempted" and status["reason"].startswith("SIGTERM in epoch")
-    assert "to go on: discerna train resume=m.run" in capsys.readouterr().err
     assert "to go on       discerna train resume=m.run" in describe(Run(tmp_path / "m.run"))
     assert not (tmp_path / "m").exists()
     train(resume="auto")
@@ -87,15 +89,23 @@ def test_a_second_ctrl_c_does_not_wait(train, tmp_path, handlers):
     assert train(resume="auto", checkpoint={"every_steps": 1, "every_minutes": None}).epochs_trained == 3
 
 
+def test_one_ctrl_c_is_an_interrupt_after_the_step(train, tmp_path, handlers, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        train(at=MID_EPOCH, number=signal.SIGINT)
+    assert last_checkpoint(tmp_path / "m.run").name == "step-00000003.ckpt"
+    assert "SIGINT: stopping after this step; Ctrl-C again stops at once" in capsys.readouterr().err
+
+
 def test_sigterm_may_be_said_several_times(train, tmp_path, handlers):
-    with pytest.raises(Preempted, match="after step 3"):
+    with pytest.raises(SystemExit):
         train(at=MID_EPOCH, times=3)
+    assert last_checkpoint(tmp_path / "m.run").name == "step-00000003.ckpt"
 
 
 def test_handlers_are_given_back(train, handlers):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     train()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-    with pytest.raises(Preempted):
+    with pytest.raises(SystemExit):
         train("n", at=MID_EPOCH)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

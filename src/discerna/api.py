@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from discerna import console
+from discerna.errors import Preempted
 
 if TYPE_CHECKING:
     from discerna.commands.check import CheckResult
@@ -24,17 +25,24 @@ PathLike = str | os.PathLike[str]
 
 def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **settings: Any) -> RunResult:
     """Train a model; settings as on the command line: `epochs=3, optimizer="sgd", trainer={"devices": 2}`."""
-    from discerna import launch
-
-    given = {"model": model, "train_data": train_data, "valid_data": valid_data, **settings}
-    return launch.train(_settings("train", given), console.progress())
+    return _trained({"model": model, "train_data": train_data, "valid_data": valid_data, **settings})
 
 
 def resume(run: PathLike, **settings: Any) -> RunResult:
     """Go on with a training whose run folder (or model directory) is `run`; its settings need not be given again."""
+    return _trained({"resume": run, **settings})
+
+
+def _trained(given: dict[str, Any]) -> RunResult:
     from discerna import launch
 
-    return launch.train(_settings("train", {"resume": run, **settings}), console.progress())
+    try:
+        return launch.train(_settings("train", given), console.progress())
+    except Preempted as stopped:
+        console.LOG.info("stopped by %s; a checkpoint was written", stopped)
+        if stopped.signal == "SIGINT":
+            raise KeyboardInterrupt from None
+        raise SystemExit(console.TERMINATED) from None
 
 
 def split(*, data: PathLike, output: PathLike, **settings: Any) -> SplitResult:
