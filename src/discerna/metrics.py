@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
-from torchmetrics import Metric, SumMetric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 
-class LossMean(nn.Module):
-    """The mean loss over pictures, each counted once on any number of processes."""
+class LossMean:
+    """The mean loss over pictures, each counted once on any number of processes.
+
+    Not torchmetrics' own: in mid-epoch that one asks other processes only where it has been updated since, which a
+    process without a share of the last step has not. No buffers: a moving average of the weights would average them.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
-        # A loss that is not finite stops the run elsewhere; looking for one here would make a GPU wait.
-        self.total = SumMetric(nan_strategy="disable")
-        self.count = SumMetric(nan_strategy="disable")
+        self._sums: Tensor | None = None
+        """The sum of the losses, and their number, of this process; a tensor, as asking a GPU would make it wait."""
 
     def update(self, losses: Tensor) -> None:
         """Add the loss of each picture of a batch."""
-        self.total.update(losses.sum())
-        self.count.update(float(losses.numel()))
+        own = torch.stack([losses.sum(), losses.new_tensor(float(losses.numel()))])
+        self._sums = own if self._sums is None else self._sums + own
 
-    def compute(self) -> float:
-        """The mean over all processes."""
-        return float(self.total.compute() / self.count.compute())
-
-    def sums(self) -> dict[str, float]:
+    def sums(self, device: torch.device) -> dict[str, float]:
         """What has been added up so far, over all processes; all must ask."""
-        return {"total": float(self.total.compute()), "count": float(self.count.compute())}
+        sums = torch.zeros(2, device=device) if self._sums is None else self._sums.clone()
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(sums)
+        total, count = sums.tolist()
+        return {"total": total, "count": count}
 
-    def go_on_from(self, sums: Mapping[str, float]) -> None:
+    def compute(self, device: torch.device) -> float:
+        """The mean over all processes."""
+        sums = self.sums(device)
+        return sums["total"] / sums["count"] if sums["count"] else math.nan
+
+    def go_on_from(self, sums: Mapping[str, float], device: torch.device) -> None:
         """Begin with what `sums` has told; in one process only."""
-        self.reset()
-        self.total.update(sums["total"])
-        self.count.update(sums["count"])
+        self._sums = torch.tensor([sums["total"], sums["count"]], device=device)
 
     def reset(self) -> None:
         """Begin anew."""
-        self.total.reset()
-        self.count.reset()
+        self._sums = None
 
 
 class ValidationFigures(nn.Module):
@@ -62,7 +69,8 @@ class ValidationFigures(nn.Module):
 
     def compute(self) -> dict[str, float]:
         """The figures over all processes."""
-        figures = {"valid_loss": self.loss.compute(), "valid_accuracy": float(self.accuracy.compute())}
+        device = self.accuracy.device
+        figures = {"valid_loss": self.loss.compute(device), "valid_accuracy": float(self.accuracy.compute())}
         if self.top5 is not None:
             figures["valid_top5"] = float(self.top5.compute())
         return figures

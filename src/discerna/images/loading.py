@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -126,5 +127,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 def leave_signals(worker: int) -> None:
     """Let a loader's worker end with its loader only: who stops a training may signal all processes of its group."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -58,7 +58,7 @@ class EpochRecord(Callback):
         pl_module.learning_rate = float(self._resumed["rate"])
         pl_module.train_loss.reset()
         if trainer.is_global_zero:
-            pl_module.train_loss.go_on_from(self._resumed["loss"])
+            pl_module.train_loss.go_on_from(self._resumed["loss"], pl_module.device)
         self._open_epoch(trainer, float(self._resumed["trained"]))
         self._seen, self._validated = int(self._resumed["seen"]), bool(self._resumed["validated"])
         self._advance(trainer.fit_loop.epoch_loop.batch_progress.current.ready, "")
@@ -104,7 +104,7 @@ class EpochRecord(Callback):
         self._close()
         assert isinstance(pl_module, Classifier)
         figures = {
-            "train_loss": pl_module.train_loss.compute(),
+            "train_loss": pl_module.train_loss.compute(pl_module.device),
             "learning_rate": pl_module.learning_rate,
             # The shares of all processes are equal but for the last step.
             "pictures_per_second": self._seen * trainer.world_size / max(self._trained, 1e-9),
@@ -134,7 +134,7 @@ class EpochRecord(Callback):
             "trained": self._trained,
             "seen": self._seen,
             "validated": self._validated,
-            "loss": self._module.train_loss.sums(),
+            "loss": self._module.train_loss.sums(self._module.device),
             "rate": self._module.learning_rate,
         }
 
