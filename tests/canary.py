@@ -96,7 +96,7 @@ class Canary:
     def _is_writable(self, path: Any) -> bool:
         # /proc/self/clear_refs: how memory is measured.
         real = os.path.realpath(os.fsdecode(path))
-        return real.startswith(self._writable) or real == os.devnull or real.startswith("/proc/")
+        return real.startswith((self._writable, "/proc/")) or real == os.devnull
 
     def _is_known(self, file: str) -> bool:
         """Whether code comes from an installed file, or from a text that such a file makes."""
@@ -112,7 +112,7 @@ class Canary:
         name = frame.f_code.co_filename if frame else ""
         makers = (
             "dataclasses.py",
-            os.path.join("collections", "__init__.py"),
+            "collections/__init__.py",
             "enum.py",
             "inspect.py",
             "typing.py",

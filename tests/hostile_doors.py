@@ -1,8 +1,8 @@
 """Every public door that takes a model, in a process of its own, under a canary.
 
-`python hostile_doors.py FOLDER` makes a good thing of each kind in FOLDER and goes through every door with it, so that all is
-imported; says `{"good": {KIND: PATH}}`; then reads lines `{"kind": ..., "path": ...}` or `{"control": NAME}` and answers
-each with a line of what happened.
+`python hostile_doors.py FOLDER` makes a good thing of each kind in FOLDER and goes through every door with it, so that
+all is imported; says `{"good": {KIND: PATH}, "controls": [NAME]}`; then reads lines `{"kind": ..., "path": ...}` or
+`{"control": NAME}`, and answers each with a line of what happened.
 """
 
 import gc
@@ -17,21 +17,31 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]
 
+import discerna  # noqa: E402
+import discerna.commands.create  # noqa: E402
+import discerna.commands.evaluate  # noqa: E402
+import discerna.commands.register  # noqa: E402
+import discerna.commands.score  # noqa: E402
+import tiny_networks  # noqa: E402, F401
 from canary import Canary  # noqa: E402
+from discerna import commands, environment, launch  # noqa: E402
+from discerna.composition import compose  # noqa: E402
+from discerna.errors import InvalidModelDirectoryError  # noqa: E402
+from discerna.networks.architectures import find  # noqa: E402
+from discerna.progress import SILENT  # noqa: E402
 from hostile_models import MARKER, MODULE, SECRET, Evaluated, Payload  # noqa: E402
 from old_model_dirs import write_old_model  # noqa: E402
 from peak_memory import peak_memory  # noqa: E402
 from picture_sets import write_pictures  # noqa: E402
-
-import discerna  # noqa: E402
-import tiny_networks  # noqa: E402, F401
-from discerna import environment  # noqa: E402
 
 MEMORY_LIMIT = 12 << 30
 """Of addresses, beyond what is there when all is imported: a bomb ends this process, and not the machine."""
@@ -42,28 +52,35 @@ Doors = dict[str, Callable[[Path], Any]]
 
 
 def doors(root: Path) -> dict[str, Doors]:
-    """What opens a thing of each kind."""
-    train, valid, made = root / "train", root / "valid", root / "made"
+    """What opens a thing of each kind.
 
-    def out(name: str) -> Path:
+    The settings are composed once: all that a command line does with a model is to put its path there.
+    """
+    made = root / "made"
+    data, sides = f"data={root / 'valid'}", [f"train_data={root / 'train'}", f"valid_data={root / 'valid'}"]
+
+    def fresh(settings: Any, key: str, path: Path) -> Any:
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
-        return made / name
+        return replace(settings, **{key: str(path) if key == "model" and settings is train else path})
+
+    score = compose("score", ["model=tiny/", data, f"output={made / 'scores.csv'}", "device=cpu"])
+    evaluate = compose("evaluate", ["model=tiny/", data, "device=cpu"])
+    register = compose("register", ["model=tiny/", "name=x", f"registry={made / 'registry'}"])
+    train = compose(
+        "train", ["model=tiny/", *sides, f"output={made / 'm'}", "epochs=1", "trainer.accelerator=cpu"]
+    )
+    create = compose("create", ["from=tiny/", f"output={made / 'm'}"])
 
     return {
         "model": {
             "load": lambda m: discerna.load(m, device="cpu"),
-            "score": lambda m: discerna.score(model=m, data=valid, output=out("scores.csv"), device="cpu"),
-            "evaluate": lambda m: discerna.evaluate(model=m, data=valid, device="cpu"),
-            "register": lambda m: discerna.register(model=m, name="x", registry=str(out("registry"))),
-            "train": lambda m: discerna.train(
-                model=m, train_data=train, valid_data=valid, output=out("m"), epochs=1, trainer={"devices": 1}
-            ),
+            "score": lambda m: commands.score.run(fresh(score, "model", m)),
+            "evaluate": lambda m: commands.evaluate.run(fresh(evaluate, "model", m)),
+            "register": lambda m: commands.register.run(fresh(register, "model", m)),
+            "train": lambda m: launch.train(fresh(train, "model", m), SILENT),
         },
-        "from": {
-            "create": lambda m: discerna.create(from_=m, output=out("m")),
-            "load": lambda m: discerna.load(m, device="cpu"),
-        },
+        "from": {"create": lambda m: commands.create.run(fresh(create, "from_", m))},
     }
 
 
@@ -166,9 +183,13 @@ def main(root: Path, answers: TextIO) -> None:
     os.chdir(root / "here")
     things, all_doors, acts = good(root), doors(root), controls(root)
     for kind, path in things.items():
-        for name, door in all_doors[kind].items():
-            if (kind, name) != ("from", "load"):  # which refuses it
-                door(path)
+        for door in all_doors[kind].values():
+            door(path)
+    with suppress(InvalidModelDirectoryError):
+        discerna.load(things["from"])
+    find("timm/resnet18")
+    gc.collect()
+    gc.freeze()  # all that was imported: looking through it would take longer than most doors
     canary = Canary(root, [TESTS, Path(discerna.__path__[0])], [MODULE, SECRET])
     used = (
         int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -189,8 +210,7 @@ def main(root: Path, answers: TextIO) -> None:
         else:
             path = Path(asked["path"])
             told = {
-                name: watched(canary, lambda door=door: door(path))  # type: ignore[misc]
-                for name, door in all_doors[asked["kind"]].items()
+                name: watched(canary, partial(door, path)) for name, door in all_doors[asked["kind"]].items()
             }
         print(json.dumps(told), file=answers, flush=True)
 

@@ -1,8 +1,8 @@
 """Model directories as an enemy would make them: each entry turns a good one into one that must be refused.
 
-`CORPUS` has them by name. An entry alters the copy of a good thing that it gets, of its `kind`: a trained model directory
-of ours (`model`), or one of the Azure ML designer's (`from`). `hostile_doors` opens each through every door that takes
-its kind, under a `canary`; a new kind needs a good thing and its doors there, and entries here.
+`CORPUS` has them by name. An entry alters the copy of a good thing that it gets, of its `kind`: a trained model
+directory of ours (`model`), or one of the Azure ML designer's (`from`). `hostile_doors` opens each through every door
+that takes its kind, under a `canary`; a new kind needs a good thing and its doors there, and entries here.
 
 Checksums are made to fit wherever the enemy could do that too.
 """
@@ -272,8 +272,8 @@ for _name, (_network, _arguments) in ARGUMENTS.items():
 LABELS: dict[str, Callable[[], object]] = {
     "a_billion": lambda: 10**9,
     "a_billion_in_words": lambda: {"count": 10**9},
-    "a_million": lambda: [f"{i:x}" for i in range(900_000)],
-    "a_million_numbers": lambda: list(range(900_000)),
+    "many": lambda: [f"{i:x}" for i in range(400_000)],
+    "many_numbers": lambda: list(range(400_000)),
     "one_more": lambda: ["blue", "green", "red", "more"],
     "one_less": lambda: ["blue", "green"],
     "twice": lambda: ["blue", "green", "green"],
@@ -307,7 +307,7 @@ SEEN: dict[str, dict[str, object]] = {
     "tiny_std": {"std": [1e-320] * 3},
     "negative_std": {"std": [-0.5] * 3},
     "one_colour": {"mean": [0.5], "std": [0.5]},
-    "a_million_colours": {"mean": [0.5] * 900_000},
+    "many_colours": {"mean": [0.5] * 400_000},
     "code": {"interpolation": "__import__('os').system('touch payload-ran')"},
     "target": {"interpolation": {"_target_": "os.system"}},
 }
@@ -322,7 +322,7 @@ for _name, _seen in SEEN.items():
 add(
     "preprocessing_many_keys",
     "unknown keys, each to be told",
-    lambda p: edit_seen(p, **{f"a{i}": i for i in range(200_000)}),
+    lambda p: edit_seen(p, **{f"a{i}": i for i in range(60_000)}),
 )
 add("preprocessing_long_key", "an unknown key of 8 MB", lambda p: edit_seen(p, **{"k" * (8 << 20): 1}))
 add(
@@ -345,7 +345,7 @@ for _name, _version in VERSIONS.items():
 add(
     "weights_from_many",
     "licences that are no text",
-    lambda p: edit(p, MODEL, weights_from={f"{i:x}": 1 for i in range(400_000)}),
+    lambda p: edit(p, MODEL, weights_from={f"{i:x}": 1 for i in range(150_000)}),
 )
 add("another_key", "a key that no model has", partial(edit, name=MODEL, loader="hostile_payload:run"))
 add("untrained_with_labels", "an untrained model with labels", partial(edit, name=MODEL, state="untrained"))
@@ -373,7 +373,7 @@ JSON: dict[str, Callable[[], str | bytes]] = {
     "target": lambda: '{"files": {"_target_": "os.system"}}',
     "python": lambda: "__import__('os').system('touch payload-ran')",
     "yaml": lambda: "!!python/object/apply:os.system ['touch payload-ran']",
-    "many_digits": lambda: '{"a":[' + "9" * 4300 + ("," + "9" * 4300) * 3000 + "]}",
+    "many_digits": lambda: '{"a":[' + "9" * 4300 + ("," + "9" * 4300) * 1000 + "]}",
 }  # fmt: skip
 
 _HARMLESS = ("closed_lists", "wide_text", "many_digits")
@@ -441,9 +441,9 @@ for _name, _entry in LISTED.items():
     )
 
 add(
-    "manifest_of_a_million_files",
+    "manifest_of_many_files",
     "names that fill memory",
-    lambda p: edit_listed(p, **{f"f{i}": None for i in range(300_000)}),
+    lambda p: edit_listed(p, **{f"f{i}": None for i in range(100_000)}),
 )
 add(
     "tampered",
@@ -602,7 +602,7 @@ def weights_of_a_terabyte(path: Path) -> None:
 
 @hostile("so many tensors that comparing them takes long")
 def many_tensors(path: Path) -> None:
-    header = {f"t{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(40_000)}
+    header = {f"t{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(15_000)}
     with_header(path, json.dumps(header), b"")
 
 

@@ -321,6 +321,8 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
         values["preprocessing"] = {**_SINCE_2, **seen}
         known = {field.name for field in dataclasses.fields(Preprocessing)}
         _check_keys(set(values["preprocessing"]), known, f"the preprocessing of {files.MODEL}")
+        if any(isinstance(value, list) and len(value) != 3 for value in seen.values()):
+            raise files.damaged(f"{files.MODEL} has a mean or std without three numbers")
     _check_texts(values["labels"], "labels")
     if isinstance(values["weights_from"], dict):
         _check_texts(list(values["weights_from"].values()), "weights_from")
