@@ -25,6 +25,9 @@ CHANGES = {
     "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
     "os.chown", "shutil.rmtree", "shutil.move", "shutil.copyfile", "shutil.unpack_archive",
 }  # fmt: skip
+DRIVERS = ("libnvidia-ml.so",)
+"""Libraries that torch asks the system for, whatever is opened."""
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 KNOWN_CODE = tuple(
@@ -82,6 +85,8 @@ class Canary:
             return not self._is_known(arguments[0].co_filename)
         if event == "compile":  # of a text; a file is compiled by the loader, under its name
             return not self._is_known(str(arguments[1]))
+        if event == "ctypes.dlopen" and str(arguments[0]).startswith(DRIVERS):
+            return False
         return event in CODE and not self._is_at_home()
 
     def _is_forbidden_file(self, path: Any, mode: Any, flags: Any) -> bool:
