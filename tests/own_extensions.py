@@ -1,5 +1,6 @@
 """What a user might write: callbacks and a logger of his own."""
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,3 +57,53 @@ class Keeper(Callback):
 
     def state_dict(self):
         return {"kept": Path("x")}
+
+
+class Died(BaseException):
+    """What a test raises where a process would die: nothing of ours may catch it."""
+
+
+class Dies(Callback):
+    """Ends the process, as it were, at the batch whose number DIE_AT has; validation counts too."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def on_train_batch_start(self, *args):
+        self._count()
+
+    def on_validation_batch_start(self, *args):
+        self._count()
+
+    def _count(self) -> None:
+        self.batches += 1
+        if self.batches == int(os.environ.get("DIE_AT", "0")):
+            raise Died
+
+
+class OutOfMemoryOver(Callback):
+    """Has room for so many pictures at once from the step on whose number OOM_FROM has."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        rank = int(os.environ.get("OOM_RANK", "0"))
+        if trainer.global_rank == rank and trainer.global_step >= int(os.environ.get("OOM_FROM", "1000000")):
+            pieces = trainer.accumulate_grad_batches
+            if 8 // pieces > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+
+
+class Poison(Callback):
+    """Makes a weight NaN in the step NAN_AT of process NAN_RANK, as long as the rate is above NAN_ABOVE."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_rank != int(os.environ.get("NAN_RANK", "0")):
+            return
+        rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        if trainer.global_step == int(os.environ.get("NAN_AT", "-1")) and rate > float(
+            os.environ["NAN_ABOVE"]
+        ):
+            with torch.no_grad():
+                next(pl_module.network.parameters()).fill_(float("nan"))

@@ -47,3 +47,13 @@ def write_run(
         status = json.loads(folder.status_file.read_text())
         write_json(folder.status_file, {**status, "began": began, "ended": began})
     return path
+
+
+def best_checkpoint(run: Path) -> Path:
+    """The best weights that a run has kept."""
+    return max((run / "checkpoints").glob("best-*.ckpt"))
+
+
+def last_checkpoint(run: Path) -> Path:
+    """The newest point from which a run can go on."""
+    return max((run / "checkpoints").glob("step-*.ckpt"))

@@ -23,10 +23,10 @@ IMAGES = DIRECTORIES | {"images", "machine"}
 CHECKS = IMAGES | {"checks"}
 SPLITTING = CHECKS | {"splitting"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
-RUNS = DIRECTORIES | {"runs"}
+RUNS = DIRECTORIES | {"runs", "resumption"}
 REGISTRY = RUNS | {"registry", "tracking"}
 RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
-TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks"}
+TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks", "slurm"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),
@@ -36,7 +36,9 @@ ALLOWED = {
     "help_text": SETTINGS,
     "machine": MACHINE,
     "overrides": SETTINGS | {"conf"},
-    "composition": DIRECTORIES | {"overrides", "conf", "registry"},
+    "resumption": DIRECTORIES,
+    "slurm": {"errors"},
+    "composition": DIRECTORIES | {"overrides", "conf", "registry", "resumption"},
     "console": LIGHT,
     "directories": DIRECTORIES,
     "archives": ARCHIVES,
@@ -55,7 +57,7 @@ ALLOWED = {
     "results": RESULTS,
     "recipes": IMAGES | {"recipes", "conf"},
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
-    "launch": DIRECTORIES | {"machine", "console", "commands"},
+    "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps", "tracking"},
     "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},

@@ -62,6 +62,7 @@ def test_cfg_shows_the_composition(capsys):
         (["train", "--hepl"], "unknown flag: --hepl"),
         (["train", "--epochs", "3"], "write epochs=VALUE"),
         (["train", "--lr", "3"], "write learning_rate=VALUE"),
+        (["score", "--devices", "2"], "write devices=VALUE"),
         (["runs", "lst"], "unknown command: runs lst; runs has list | show"),
         (["registry", "show"], "a setting is missing: model"),
         (["train", "--cfg", "jobs"], "the command line cannot be read"),

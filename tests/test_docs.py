@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from discerna import composition
+from discerna import composition, resumption
 from discerna.cli import split_verb, with_positional
 from discerna.overrides import Source, check_source
+from discerna.settings.build import plain
 from discerna.settings.verbs import VERBS
 from discerna.sweeps.multirun import plan
 from listed_pictures import old_image_directory
@@ -48,6 +49,8 @@ def test_every_command_composes(page, words, tmp_path, monkeypatch):
     monkeypatch.setattr(
         composition, "resolved", lambda model, registry: tmp_path
     )  # no model is registered here
+    monkeypatch.setattr(resumption, "run_of", lambda resume: tmp_path)  # nor was anything trained
+    monkeypatch.setattr(resumption, "stored_settings", lambda run: _of_any_run())
     write_own_config(tmp_path)
     verb, rest = split_verb(words)
     assert verb in VERBS
@@ -67,6 +70,12 @@ def test_every_command_composes(page, words, tmp_path, monkeypatch):
         assert len(plan(rest, source)[1]) > 1
     else:
         composition.compose(verb, with_positional(verb, rest), source)
+
+
+def _of_any_run() -> dict[str, object]:
+    return {
+        **plain(composition.compose("train", ["model=resnet18", "train_data=t", "valid_data=v", "output=m"]))
+    }
 
 
 def write_own_config(room: Path) -> None:

@@ -1,7 +1,9 @@
 """Real processes: several of them as one training, signals, orphans, own torchrun."""
 
+import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from discerna import launch
+from discerna.composition import compose
+from discerna.progress import SILENT
+from discerna.settings.train import TrainSettings
 from picture_sets import TESTS, write_pictures
 
 TINY = [
@@ -38,19 +44,100 @@ def test_two_processes_leave_one_model_and_one_log(discerna, pictures, tmp_path)
     assert "site-packages" not in done.stderr  # no warning of a library's
 
 
+@pytest.fixture(scope="module")
+def prime_pictures(tmp_path_factory):
+    """37 and 11 pictures: by 8 the last step has 5, by 6 a single one, which not all processes can share."""
+    root = tmp_path_factory.mktemp("prime")
+    write_pictures(root / "train", {"red": 13, "green": 11, "blue": 13}, seed=1)
+    write_pictures(root / "valid", {"red": 4, "green": 3, "blue": 4}, seed=2)
+    return root
+
+
+FINDING = [text.replace("learning_rate=0.1", "learning_rate=find") for text in PLAIN]
+KINDS = {
+    "by8": (PLAIN, 8, 1),
+    "by8cut": (PLAIN, 8, 2),
+    "by6": (FINDING, 6, 1),
+    "by6cut": (FINDING, 6, 2),
+    # 37 by 17: three are left, which batch normalisation cannot share among two or three.
+    "normed": (TINY, 17, 1),
+}
+"""Network, batch_size, accumulate_grad_batches."""
+
+
+@pytest.fixture(scope="module")
+def alone(prime_pictures, tmp_path_factory):
+    """Each kind of training in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    for kind in KINDS:
+        launch.train(settings_of(kind, prime_pictures, folder, 1), SILENT)
+    return folder
+
+
 @pytest.mark.slow
-def test_two_processes_compute_what_one_does(discerna, pictures, tmp_path):
-    discerna("train", *PLAIN, *data(pictures), "output=alone", "trainer.threads=1")
-    discerna("train", *PLAIN, *data(pictures), "output=pair", "trainer=cpu", "trainer.devices=2")
-    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("alone", "pair"))
-    for name in one:  # 27 pictures by 8: the last step has 3, shared 1 + 2
-        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
-    results = [
-        json.loads((tmp_path / f"{name}.run" / "result.json").read_text()) for name in ("alone", "pair")
-    ]
-    for a, b in zip(results[0]["epochs"], results[1]["epochs"], strict=True):
-        for name in ("train_loss", "valid_loss", "valid_accuracy"):
-            assert a[name] == pytest.approx(b[name], rel=1e-4)
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_compute_what_one_does(alone, prime_pictures, tmp_path, processes):
+    together(prime_pictures, tmp_path, processes)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*KINDS, *(f"{kind}.run" for kind in KINDS)])
+    for kind, (network, size, _) in KINDS.items():
+        weights, figures = outcome(tmp_path, kind)
+        log = (tmp_path / f"{kind}.run" / "run.log").read_text()
+        steps = -(-37 // size)
+        assert log.count(f"37 training and 11 validation pictures, {steps} steps an epoch") == 1
+        assert log.count("valid loss") == 1
+        assert 11 * figures["valid_accuracy"] == pytest.approx(
+            round(11 * figures["valid_accuracy"]), abs=1e-4
+        )
+        told = (
+            "torch's SyncBatchNorm works on GPUs only" if network is TINY else "the network has no batch norm"
+        )
+        assert len(re.findall(f"  sync_batchnorm +False +{told}", log)) == 1
+        if network is TINY:  # its statistics are those of the first process
+            assert weights["1.num_batches_tracked"] == steps
+            continue
+        # Neither processes nor pieces change what is computed.
+        for other in (kind, kind.removesuffix("cut")):
+            expected, row = outcome(alone, other)
+            for layer, values in expected.items():
+                torch.testing.assert_close(values, weights[layer], rtol=1e-4, atol=1e-6)
+            assert figures == pytest.approx(row, rel=1e-4)
+
+
+def settings_of(kind: str, pictures: Path, folder: Path, processes: int) -> TrainSettings:
+    network, size, pieces = KINDS[kind]
+    own = [f"batch_size={size}", f"trainer.accumulate_grad_batches={pieces}", "epochs=1", "trainer=cpu"]
+    own += [f"trainer.devices={processes}", "trainer.threads=1", f"output={folder / kind}"]
+    settings = compose("train", [*network, *data(pictures), *own])
+    assert isinstance(settings, TrainSettings)
+    return settings
+
+
+def together(pictures: Path, folder: Path, processes: int) -> None:
+    """Each kind of training in `folder`, among `processes`."""
+    files = []
+    for kind in KINDS:
+        run, _, _ = launch.prepare(settings_of(kind, pictures, folder, processes))
+        assert run.lock is not None
+        run.lock.release()  # the first worker will answer for the run
+        files.append(str(run.settings))
+    runner = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run(
+        [sys.executable, *runner, str(TESTS / "several_trainings.py"), *files],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("valid loss") == len(KINDS)  # one display
+
+
+def outcome(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """The weights, and the one row of metrics.csv without the pace."""
+    with (folder / f"{name}.run" / "metrics.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    figures = {key: float(value) for key, value in row.items() if value and key != "pictures_per_second"}
+    return load_file(folder / name / "weights.safetensors"), figures
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 import discerna
 from discerna.errors import SettingsError
 from picture_sets import write_pictures
+from run_folders import best_checkpoint, last_checkpoint
 
 PLAIN = {
     "augmentation": "none",
@@ -53,8 +54,7 @@ def recorded(result) -> dict:
 
 
 def last(result) -> dict[str, torch.Tensor]:
-    path = result.run / "checkpoints" / "last.ckpt"
-    state = torch.load(path, weights_only=True)["state_dict"]
+    state = torch.load(last_checkpoint(result.run), weights_only=True)["state_dict"]
     return {name.removeprefix("network."): value for name, value in state.items()}
 
 
@@ -128,11 +128,11 @@ def test_body_rate_zero_moves_the_head_alone(train):
 
 def test_the_average_becomes_the_model(train):
     averaged = train(ema=0.9)
-    checkpoint = torch.load(averaged.run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(last_checkpoint(averaged.run), weights_only=True)
     now = checkpoint["current_model_state"]["network.6.weight"]
     mean = checkpoint["state_dict"]["network.6.weight"]
     assert not torch.equal(now, mean)
-    best = torch.load(averaged.run / "checkpoints" / "best.ckpt", weights_only=True)
+    best = torch.load(best_checkpoint(averaged.run), weights_only=True)
     assert "current_model_state" not in best
     assert torch.equal(best["state_dict"]["network.6.weight"], weights(averaged)["6.weight"])
     if averaged.best_epoch == averaged.epochs_trained:

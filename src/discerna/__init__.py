@@ -10,7 +10,19 @@
 Importing this module loads neither torch nor Lightning; the functions do when they are called.
 """
 
-from discerna.api import check, convert, create, evaluate, list_runs, load, register, score, split, train
+from discerna.api import (
+    check,
+    convert,
+    create,
+    evaluate,
+    list_runs,
+    load,
+    register,
+    resume,
+    score,
+    split,
+    train,
+)
 from discerna.errors import (
     DatasetError,
     DiscernaError,
@@ -25,6 +37,7 @@ from discerna.errors import (
     OutOfMemoryError,
     OutputError,
     ProcessError,
+    ProcessHangError,
     ProcessKilledError,
     RegistryError,
     RunNotFoundError,
@@ -48,6 +61,7 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "ProcessError",
+    "ProcessHangError",
     "ProcessKilledError",
     "RegistryError",
     "RunNotFoundError",
@@ -62,6 +76,7 @@ __all__ = [
     "list_runs",
     "load",
     "register",
+    "resume",
     "score",
     "split",
     "train",

@@ -30,6 +30,13 @@ def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **sett
     return launch.train(_settings("train", given), console.progress())
 
 
+def resume(run: PathLike, **settings: Any) -> RunResult:
+    """Go on with a training whose run folder (or model directory) is `run`; its settings need not be given again."""
+    from discerna import launch
+
+    return launch.train(_settings("train", {"resume": run, **settings}), console.progress())
+
+
 def split(*, data: PathLike, output: PathLike, **settings: Any) -> SplitResult:
     """Divide labelled pictures into parts: `fractions=[0.8, 0.1, 0.1]`."""
     composed = _settings("split", {"data": data, "output": output, **settings})

@@ -107,8 +107,9 @@ def _as_setting(verb: str, flag: str) -> str:
     from discerna.settings.keys import OTHER_NAMES, known_keys
 
     name = flag.lstrip("-").replace("-", "_")
-    name = OTHER_NAMES.get(name, name)
-    return f"write {name}=VALUE" if name in known_keys(VERBS[verb].settings) else ""
+    known = known_keys(VERBS[verb].settings)
+    name = name if name in known else OTHER_NAMES.get(name, name)
+    return f"write {name}=VALUE" if name in known else ""
 
 
 def with_positional(verb: str, words: list[str]) -> list[str]:
@@ -160,7 +161,8 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
     if verb == "train":
         from discerna import launch
 
-        result = launch.train(settings, console.progress())
+        waits = not settings.launch.start
+        result = launch.prepare_only(settings) if waits else launch.train(settings, console.progress())
     else:
         with console.held_signals():
             command = import_module(f"discerna.commands.{VERBS[verb].module}")

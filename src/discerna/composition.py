@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from discerna import resumption
 from discerna.directories.old_transforms import read_old_transforms
 from discerna.errors import DiscernaError, SettingsError
 from discerna.overrides import PACKAGED, Source, available_groups, literal, prepare_overrides
@@ -49,10 +50,19 @@ def compose_prepared(
     except OmegaConfBaseException as error:
         raise SettingsError("a reference cannot be resolved", where=_first_line(error)) from None
     assert isinstance(values, dict)
+    if verb == "train" and values.get("resume") not in (None, resumption.AUTO):
+        values = _of_run(values, prepared)
     settings = build(VERBS[verb].settings, {str(key): value for key, value in values.items()})
     settings = _with_registered_model(settings, {} if registered is None else registered)
     _refuse_idle(settings, {key.lstrip("+"): value for key, value in prepared.items()})
     return settings
+
+
+def _of_run(values: Mapping[Any, Any], prepared: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of the run that `resume` means, with what is typed in its place."""
+    run = resumption.run_of(str(values["resume"]))
+    typed = {key.lstrip("+"): value for key, value in prepared.items()}
+    return {**resumption.with_typed(resumption.stored_settings(run), values, typed), "resume": str(run)}
 
 
 def _with_registered_model(settings: Any, known: dict[tuple[str, str | None], Path]) -> Any:

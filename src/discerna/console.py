@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from discerna.errors import DiscernaError, OutputError, SettingsError, Terminated
+from discerna.errors import DiscernaError, OutputError, Preempted, SettingsError, Terminated
 from discerna.progress import SILENT, Advance, Progress
 from discerna.wording import shown
 
@@ -132,6 +132,10 @@ def guard(action: Callable[[], None], telling: bool = True) -> int:
             if telling:
                 tell(error)
             return FAILED
+        except Preempted as stopped:
+            if telling:
+                _stderr(f"stopped by {stopped}; a checkpoint was written")
+            return INTERRUPTED if stopped.signal == "SIGINT" else TERMINATED
         except KeyboardInterrupt:
             if telling:
                 _stderr("interrupted")

@@ -19,7 +19,8 @@
     │   ├── DivergedError              D2040  the loss became NaN or infinite
     │   └── OutOfMemoryError           D0138  the device or the machine ran out of memory
     └── ProcessError                   D2050  one of several processes, or a job of a sweep, failed
-        └── ProcessKilledError         D2051  it was killed from outside, as by kill -9 or for want of memory
+        ├── ProcessKilledError         D2051  it was killed from outside, as by kill -9 or for want of memory
+        └── ProcessHangError           D2052  it did not answer the others for launch.hang_timeout
 
 The codes 0018, 0024, 0138, 0158, 0159 and 0162 are the numbers that the Azure ML designer used for the same faults.
 A message reads `<what is wrong>: <where>; <what is accepted or present>; <what to do>`.
@@ -196,8 +197,28 @@ class ProcessKilledError(ProcessError):
     code = "D2051"
 
 
+class ProcessHangError(ProcessError):
+    """A process did not answer the others for `launch.hang_timeout`."""
+
+    code = "D2052"
+
+
 class Terminated(BaseException):
     """SIGTERM arrived; no mistake, and like KeyboardInterrupt no ordinary `except` may swallow it."""
+
+
+class Preempted(BaseException):
+    """A signal ended a training between two steps, and a checkpoint tells where."""
+
+    def __init__(self, signal: str, epoch: int, step: int) -> None:
+        super().__init__(signal, epoch, step)
+        self.signal = signal
+        """Its name: SIGINT, SIGTERM or SIGUSR1."""
+        self.epoch = epoch
+        self.step = step
+
+    def __str__(self) -> str:
+        return f"{self.signal} in epoch {self.epoch}, after step {self.step}"
 
 
 def combined(errors: Sequence[DiscernaError]) -> DiscernaError:

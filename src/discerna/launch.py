@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from discerna import console, machine
+from discerna import console, machine, resumption, slurm
+from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
@@ -26,15 +28,57 @@ from discerna.directories.run_status import end_of
 from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
+from discerna.wording import as_typed, shown
 
 SECRETS = "DISCERNA_SECRETS"
 """The environment variable by which secrets reach workers."""
 
 
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that waits to be started by a launcher of the user's."""
+
+    folder: RunFolder
+    processes: int
+    modules: list[str]
+
+    def summary(self) -> str:
+        """What to type on each machine."""
+        line = ["-m", "discerna.worker", as_typed(self.folder.settings)]
+        for module in self.modules:
+            line += ["--networks-module", module]
+        torchrun = ["torchrun", "--nnodes=2", f"--nproc-per-node={max(1, self.processes // 2)}"]
+        torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29400", "--rdzv-id=1", "--max-restarts=3"]
+        return "\n".join(
+            [
+                f"run    {shown(as_typed(self.folder.path))} is prepared; on each machine start one of",
+                f"       {shown(shlex.join([*torchrun, *line]))}",
+                f"       {shown(shlex.join(['srun', 'python', *line]))}",
+                "       with your numbers of machines and of processes on each (docs/several-machines.md)",
+            ]
+        )
+
+
+def prepare_only(settings: TrainSettings) -> PreparedRun:
+    """Write the run folder of a training that others start."""
+    folder, settings, hidden = prepare(settings)
+    assert folder.lock is not None
+    try:
+        if hidden:
+            console.LOG.warning("secrets are in no file; each worker takes them from %s as JSON", SECRETS)
+        folder.end("prepared", "waits to be started")
+    finally:
+        folder.lock.release()
+    return PreparedRun(folder, machine.processes(settings.trainer).value, settings.networks.modules)
+
+
 def train(settings: TrainSettings, progress: Progress) -> RunResult:
     """Run a training to its end, in this process or in several."""
+    if (already := resumption.finished(settings)) is not None:
+        console.LOG.info("%s: finished already; nothing to do", already.run)
+        return already
     folder, settings, hidden = prepare(settings)
-    with recorded(folder):
+    with recorded(folder, settings.networks.modules):
         count = machine.processes(settings.trainer).value
         if count == 1:
             return run_here(settings, folder, progress)
@@ -42,22 +86,17 @@ def train(settings: TrainSettings, progress: Progress) -> RunResult:
 
 
 @contextmanager
-def recorded(folder: RunFolder) -> Iterator[None]:
-    """Write how the run of the block ended, and let go of its folder; after a kill -9 its lock tells."""
+def recorded(folder: RunFolder, modules: Sequence[str] = ()) -> Iterator[None]:
+    """Write how the run of the block ended, and let go of its folder; after a kill -9 its lock tells.
+
+    `modules` register networks of the user's own, which the command to go on must name again.
+    """
     try:
         try:
-            yield
+            with slurm.announced_end():
+                yield
         except BaseException as error:
-            told = end_of(error)
-            with suppress(OSError):  # what went wrong is told, not that a full disk cannot hold it
-                if isinstance(error, DiscernaError):
-                    folder.write_error(error)
-            with suppress(OSError):
-                # A signal that comes while a tracker is told the rest does not undo the training.
-                if told[0] == "killed" and folder.result.is_file():
-                    _end_well(folder)
-                else:
-                    folder.end(*told)
+            _end_badly(folder, error, modules)
             raise
         try:
             _end_well(folder)
@@ -66,6 +105,22 @@ def recorded(folder: RunFolder) -> Iterator[None]:
     finally:
         if folder.lock is not None:
             folder.lock.release()
+
+
+def _end_badly(folder: RunFolder, error: BaseException, modules: Sequence[str]) -> None:
+    told = end_of(error)
+    with suppress(OSError):  # what went wrong is told, not that a full disk cannot hold it
+        if isinstance(error, DiscernaError):
+            folder.write_error(error)
+    # A signal that comes while a tracker is told the rest does not undo the training.
+    if told[0] == "killed" and folder.result.is_file():
+        with suppress(OSError):
+            _end_well(folder)
+        return
+    with suppress(OSError):
+        folder.end(*told)
+    if folder.has_checkpoint():
+        console.LOG.info("to go on: %s", resumption.command(folder.path, modules))
 
 
 def _end_well(folder: RunFolder) -> None:
@@ -82,6 +137,35 @@ def _end_well(folder: RunFolder) -> None:
 
 def prepare(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
     """Decide where the run goes, refuse what is in the way, and write its settings."""
+    earlier = resumption.earlier_run(settings) if settings.resume else None
+    return _begun(settings) if earlier is None else _gone_on(earlier, settings)
+
+
+def _gone_on(folder: RunFolder, settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
+    """A run that goes on in its folder."""
+    folder = folder.owned()
+    output, lock = settings.output, folder.lock
+    assert output is not None and lock is not None
+    try:
+        changed = resumption.told(settings, folder)
+        settings = resumption.agreed(settings, folder)
+        refuse_existing_output(output, overwrite=settings.overwrite or folder.has_published(output))
+        folder, hidden = RunFolder.go_on(folder, settings)
+    except BaseException:
+        lock.release()
+        raise
+    start = newest_whole(folder.checkpoints)
+    console.LOG.info(
+        "%s: going on from %s%s",
+        folder.path,
+        start.name if start else "the start: no checkpoint yet",
+        changed,
+    )
+    return folder, settings, hidden
+
+
+def _begun(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
+    """A fresh run."""
     if settings.output is None:
         base = Path("runs").absolute() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         run = base
@@ -130,22 +214,21 @@ def worker_command(folder: RunFolder, count: int, modules: list[str]) -> list[st
 
 
 def run_job(command: list[str], hidden: dict[str, Any]) -> int:
-    """Run a job to its end and hand our signals on to it; its exit code, negative for a signal."""
+    """Run a job to its end and hand our signals on to it, each once; its exit code, negative for a signal."""
     environment = {key: value for key, value in os.environ.items() if key not in LAUNCH_VARIABLES}
     if hidden:
         environment[SECRETS] = json.dumps(hidden)
-    job = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    # Away from the terminal, whose Ctrl-C would reach it a second time: that means to stop at once.
+    job = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         return job.wait()
     except BaseException as stopped:
-        # Ctrl-C on a terminal has reached the job already; a signal sent to us alone has not.
         job.send_signal(signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM)
-        try:
-            job.wait(timeout=60)
-        finally:  # also after a second Ctrl-C; its workers end with it
-            job.kill()
-            job.wait()
+        job.wait()  # it finishes its step and writes a checkpoint; another Ctrl-C ends this
         raise
+    finally:  # its processes end with it
+        job.kill()
+        job.wait()
 
 
 LAUNCH_VARIABLES = frozenset(
@@ -160,18 +243,27 @@ LAUNCH_VARIABLES = frozenset(
 
 def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, Any], count: int) -> RunResult:
     command = worker_command(folder, count, settings.networks.modules)
-    code = run_job(command, hidden)
-    if code != 0:
-        raise failure(folder, code)
+    run_to_end(folder, command, hidden)
     return RunResult.read(folder.result)
 
 
-def failure(folder: RunFolder, code: int) -> DiscernaError:
+def run_to_end(folder: RunFolder, command: list[str], hidden: dict[str, Any]) -> None:
+    """Run a job that trains in `folder`; an error where it did not come to its end."""
+    try:
+        code = run_job(command, hidden)
+    except (KeyboardInterrupt, Terminated):
+        if (stopped := folder.read_stopped()) is not None:
+            raise stopped from None
+        raise
+    if code != 0:
+        raise failure(folder, code)
+
+
+def failure(folder: RunFolder, code: int) -> BaseException:
     """Why a job failed: the error that it left, or its exit code."""
-    if code in (130, -signal.SIGINT):
-        raise KeyboardInterrupt
-    if code in (143, -signal.SIGTERM):
-        raise Terminated
+    interrupted, terminated = code in (130, -signal.SIGINT), code in (143, -signal.SIGTERM)
+    if interrupted or terminated:
+        return folder.read_stopped() or (KeyboardInterrupt() if interrupted else Terminated())
     error = folder.read_error()
     if error is not None:
         return error

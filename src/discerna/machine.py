@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from discerna.errors import MachineError
+from discerna.settings.devices import Devices
 from discerna.settings.loading import LoadingSettings
+from discerna.settings.train import TrainSettings
 from discerna.settings.trainer import TrainerSettings
 
 FEW_CORES = 4
 """Up to this many cores a process, decoding beside the training costs more than it gives (docs/architecture.md)."""
+
+
+ALONE = "one process"
+"""Why a choice that only several processes have is as it is; no one needs to hear of it."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +37,19 @@ class Machine:
 
     device: Choice
     processes: Choice
+    strategy: Choice
+    """single, ddp or fsdp"""
     precision: Choice
     channels_last: Choice
+    sync_batchnorm: Choice
     fused: Choice
     threads: Choice
     workers: Choice
 
     def lines(self) -> list[tuple[str, str, str]]:
-        """(name, value, reason) of every choice."""
-        return [
-            (f.name, str(getattr(self, f.name).value), getattr(self, f.name).reason) for f in fields(self)
-        ]
+        """(name, value, reason) of every choice that there was."""
+        choices = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return [(name, str(c.value), c.reason) for name, c in choices if c.reason != ALONE]
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """What training.json keeps."""
@@ -53,26 +61,37 @@ class Machine:
 
 
 def processes(trainer: TrainerSettings) -> Choice:
-    """How many processes of this machine train together; imports torch only to count GPUs."""
-    if isinstance(trainer.devices, list):
-        if len(set(trainer.devices)) != len(trainer.devices) or not trainer.devices:
-            raise MachineError(
-                "a GPU is named twice, or none",
-                where=f"trainer.devices={trainer.devices}",
-                remedy="name each once",
-            )
-        return Choice(len(trainer.devices), "the GPUs named by trainer.devices")
-    if isinstance(trainer.devices, int):
-        return Choice(trainer.devices, "trainer.devices")
+    """How many processes of this machine train together; imports torch only where GPUs are asked for."""
+    if trainer.strategy == "fsdp":  # before any process is started
+        _refuse_sharding_without_gpu(device(trainer).value)
+    named = named_processes(trainer.devices, "trainer.devices")
+    if named is not None:
+        return named
     kind = device(trainer).value
-    if kind == "cpu":
-        if trainer.strategy == "ddp":
+    if kind == "cpu" and trainer.strategy == "ddp":
+        raise MachineError(
+            "the number of processes cannot be chosen",
+            where="trainer.devices=auto",
+            accepted="there is no GPU to count",
+            remedy="use trainer.devices=2",
+        )
+    return all_devices(kind)
+
+
+def named_processes(devices: Devices, setting: str) -> Choice | None:
+    """How many processes the setting names; None: it is auto."""
+    if isinstance(devices, list):
+        if len(set(devices)) != len(devices) or not devices:
             raise MachineError(
-                "the number of processes cannot be chosen",
-                where="trainer.devices=auto",
-                accepted="there is no GPU to count",
-                remedy="use trainer.devices=2",
+                "a GPU is named twice, or none", where=f"{setting}={devices}", remedy="name each once"
             )
+        return Choice(len(devices), f"the GPUs named by {setting}")
+    return None if devices == "auto" else Choice(devices, setting)
+
+
+def all_devices(kind: str) -> Choice:
+    """A process for each device of a kind."""
+    if kind == "cpu":
         return Choice(1, "no GPU to count")
     import torch
 
@@ -83,16 +102,20 @@ def processes(trainer: TrainerSettings) -> Choice:
 def choose(trainer: TrainerSettings, loading: LoadingSettings, count: Choice) -> Machine:
     """Decide everything for one of `count` processes."""
     kind = device(trainer)
-    _check_devices(trainer, kind.value, count.value)
-    precision = _precision(trainer, kind.value)
+    here = count.value // machines(count.value)
+    check_devices(trainer.devices, "trainer.devices", kind.value, here)
+    strategy = _strategy(trainer, kind.value, count.value)
+    precision = _precision(trainer, kind.value, strategy.value)
     return Machine(
         device=kind,
         processes=count,
+        strategy=strategy,
         precision=precision,
         channels_last=_channels_last(trainer, kind.value),
-        fused=_fused(trainer, kind.value, precision.value),
-        threads=_threads(trainer, count.value),
-        workers=_workers(loading, kind.value, count.value),
+        sync_batchnorm=_sync_batchnorm(trainer, kind.value, count.value),
+        fused=_fused(trainer, kind.value, precision.value, strategy.value),
+        threads=_threads(trainer, here),
+        workers=_workers(loading, kind.value, here),
     )
 
 
@@ -131,42 +154,82 @@ def gpu_name(kind: str) -> str:
     return torch.cuda.get_device_name(0) if kind == "cuda" else "Apple's GPU"
 
 
-def _check_devices(trainer: TrainerSettings, kind: str, count: int) -> None:
+def check_devices(devices: Devices, setting: str, kind: str, count: int) -> None:
+    """Refuse more processes than there are devices of the kind; a CPU takes any number."""
     import torch
 
-    if isinstance(trainer.devices, list) and kind == "cpu":
+    if isinstance(devices, list) and kind == "cpu":
         raise MachineError(
             "no GPU was found",
-            where=f"trainer.devices={trainer.devices}",
+            where=f"{setting}={devices}",
             accepted="a list names GPUs by number",
-            remedy=f"use trainer.devices={count} for {count} processes on the CPU",
+            remedy=f"use {setting}={count} for {count} processes on the CPU",
         )
+    needed = max(devices) + 1 if isinstance(devices, list) else count
     if kind == "cuda":
         seen = torch.cuda.device_count()
-        highest = max(trainer.devices) + 1 if isinstance(trainer.devices, list) else count
-        if highest > seen:
+        if needed > seen:
             raise MachineError(
                 "more GPUs than there are",
-                where=f"trainer.devices={trainer.devices}",
+                where=f"{setting}={devices}",
                 accepted=f"torch sees {seen}",
-                remedy=f"use trainer.devices={seen}",
+                remedy=f"use {setting}={seen}",
             )
-    if kind == "mps" and count > 1:
+    if kind == "mps" and needed > 1:
         raise MachineError(
-            "Apple's GPU serves one process", where=f"trainer.devices={count}", remedy="use trainer.devices=1"
+            "Apple's GPU serves one process", where=f"{setting}={devices}", remedy=f"use {setting}=1"
         )
-    if trainer.sync_batchnorm and kind == "cpu":
+
+
+def _strategy(trainer: TrainerSettings, kind: str, count: int) -> Choice:
+    if trainer.strategy == "fsdp":
+        _refuse_sharding_without_gpu(kind)
+        if count == 1:
+            return Choice("single", "one GPU has all weights: there is nothing to shard")
+        return Choice("fsdp", f"each of the {count} GPUs keeps a part of the weights")
+    if count == 1:
+        return Choice("single", ALONE)
+    return Choice("ddp", f"each of the {count} processes has all weights")
+
+
+def _refuse_sharding_without_gpu(kind: str) -> None:
+    if kind != "cuda":
+        raise MachineError(
+            "weights can be sharded over GPUs only",
+            where="trainer.strategy=fsdp",
+            accepted=f"CUDA GPUs; this training would run on {'the CPU' if kind == 'cpu' else gpu_name(kind)}",
+            remedy="use trainer.strategy=ddp or auto",
+        )
+
+
+def _sync_batchnorm(trainer: TrainerSettings, kind: str, count: int) -> Choice:
+    """What suits a network with batch normalisation."""
+    if trainer.sync_batchnorm is True and kind == "cpu":
         raise MachineError(
             "batch statistics cannot be shared on the CPU",
             where="trainer.sync_batchnorm=true",
             accepted="torch's SyncBatchNorm works on GPUs only",
             remedy="leave it out",
         )
+    if count == 1:
+        return Choice(False, "one process has the whole batch" if trainer.sync_batchnorm is True else ALONE)
+    if trainer.sync_batchnorm != "auto":
+        return Choice(trainer.sync_batchnorm, "trainer.sync_batchnorm")
+    if kind == "cuda":
+        return Choice(True, f"batch statistics are shared by the {count} processes")
+    return Choice(False, "torch's SyncBatchNorm works on GPUs only: each process has its own statistics")
 
 
-def _precision(trainer: TrainerSettings, kind: str) -> Choice:
+def _precision(trainer: TrainerSettings, kind: str, strategy: str) -> Choice:
     asked = trainer.precision
     if asked != "auto":
+        if strategy == "fsdp" and asked == "64-true":
+            raise MachineError(
+                "sharded weights have no double precision",
+                where="trainer.precision=64-true trainer.strategy=fsdp",
+                accepted="32-true, bf16-mixed, 16-mixed, bf16-true and 16-true",
+                remedy="use trainer.precision=32-true or trainer.strategy=ddp",
+            )
         if kind == "cpu" and asked in ("16-mixed", "16-true"):
             raise MachineError(
                 "half precision needs a GPU",
@@ -204,7 +267,17 @@ def _channels_last(trainer: TrainerSettings, kind: str) -> Choice:
     return Choice(True, "convolutions are faster in this layout")
 
 
-def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
+def _fused(trainer: TrainerSettings, kind: str, precision: str, strategy: str) -> Choice:
+    if strategy == "fsdp" and precision == "16-mixed":
+        # In a fused step each process would look for infinite gradients in its own part, and step or not by itself.
+        if trainer.fused is True:
+            raise MachineError(
+                "a fused step sees one part of the gradients only",
+                where="trainer.fused=true trainer.strategy=fsdp",
+                accepted=f"with precision {precision}, whose gradients are scaled, all processes must step or none",
+                remedy="leave out trainer.fused",
+            )
+        return Choice(False, "scaled gradients in parts need a look at all of them before a step")
     clipping = precision == "16-mixed" and trainer.gradient_clip_val is not None
     if trainer.fused is True and clipping:
         raise MachineError(
@@ -225,6 +298,44 @@ def _fused(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
 def rank() -> int:
     """The number of this process among those of a training; known before they have met."""
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
+def launched() -> int:
+    """How many processes, on all machines, a launcher has started this one with; 1 where none has."""
+    return int(os.environ.get("WORLD_SIZE") or _of_srun("SLURM_NTASKS"))
+
+
+def launched_here() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or _of_srun("SLURM_NTASKS_PER_NODE"))
+
+
+def _of_srun(name: str) -> str:
+    """A number that srun gives its tasks; a script that sbatch runs is told it too, but is alone."""
+    started = os.environ.get("SLURM_STEP_ID", "").isdigit() and "SLURM_PROCID" in os.environ
+    return (os.environ.get(name) or "1").partition("(")[0] if started else "1"
+
+
+def machines(count: int) -> int:
+    """On how many machines `count` processes train; each has as many of them."""
+    if launched() != count:
+        return 1
+    if count % launched_here():
+        raise MachineError(
+            "the machines have different numbers of processes",
+            where=f"{count} in all, {launched_here()} here",
+            accepted="each trains with as many as the others",
+            remedy="use --nproc-per-node, or --ntasks-per-node, with the same number everywhere",
+        )
+    return count // launched_here()
+
+
+def as_started(settings: TrainSettings) -> TrainSettings:
+    """The settings of a worker, which trains with as many others as have been started."""
+    count = launched()
+    if count == 1 or processes(settings.trainer).value == count:
+        return settings
+    return replace(settings, trainer=replace(settings.trainer, devices=count))
 
 
 def is_first_process() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -24,6 +26,16 @@ class LossMean(nn.Module):
     def compute(self) -> float:
         """The mean over all processes."""
         return float(self.total.compute() / self.count.compute())
+
+    def sums(self) -> dict[str, float]:
+        """What has been added up so far, over all processes; all must ask."""
+        return {"total": float(self.total.compute()), "count": float(self.count.compute())}
+
+    def go_on_from(self, sums: Mapping[str, float]) -> None:
+        """Begin with what `sums` has told; in one process only."""
+        self.reset()
+        self.total.update(sums["total"])
+        self.count.update(sums["count"])
 
     def reset(self) -> None:
         """Begin anew."""

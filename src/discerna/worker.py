@@ -1,7 +1,7 @@
 """`python -m discerna.worker RUN/settings.json`: one training, started from its settings and not from argv.
 
 With `--processes N` this process is the agent: torch's own launcher starts N workers of the same line. A user's own
-`torchrun` on this machine may start them instead; several machines are not in this version.
+`torchrun`, on this machine or on several, or `srun`, may start them instead.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import logging
 import os
 import secrets
 import signal
@@ -20,8 +21,16 @@ from pathlib import Path
 
 from discerna import console, launch, machine
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import DiscernaError, ProcessError, ProcessKilledError, Terminated
+from discerna.errors import (
+    DiscernaError,
+    Preempted,
+    ProcessError,
+    ProcessHangError,
+    ProcessKilledError,
+    Terminated,
+)
 from discerna.progress import SILENT
+from discerna.settings.train import TrainSettings
 
 Action = Callable[[RunFolder, argparse.Namespace], None]
 
@@ -38,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = RunFolder(given.settings.absolute().parent)
     console.configure()
+    of_agent = given.quiet and "TORCHELASTIC_RUN_ID" in os.environ
     if given.quiet:
-        _end_with_parent()
+        # Without the agent its workers have nobody to answer to; an agent or a lone worker keeps what it has first.
+        _end_with_parent(signal.SIGKILL if of_agent else signal.SIGTERM)
     action = _be_agent if given.processes > 1 else _be_worker
     return console.guard(lambda: _answered_for(folder, given, action), telling=not given.quiet)
 
@@ -50,19 +61,47 @@ def _answered_for(folder: RunFolder, given: argparse.Namespace, action: Action) 
         action(folder, given)
         return
     folder = folder.restarted()
-    with launch.recorded(folder):
+    with launch.recorded(folder, given.networks_module):
         action(folder, given)
 
 
 def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
+    """Start the workers; again where that can help."""
+    left = _settings(folder, given).launch.max_restarts
+    while True:
+        decided = _decided(folder)
+        try:
+            _run_workers(folder, given)
+            return
+        except DiscernaError as error:
+            if _decided(folder) == decided:  # else a worker has decided how it will go better
+                if not isinstance(error, ProcessKilledError | ProcessHangError) or not left:
+                    folder.write_error(error)  # for who started this agent
+                    raise
+                left -= 1
+                console.LOG.warning("%s; all processes start again (%d more times)", error, left)
+        folder.forget_end()
+
+
+def _decided(folder: RunFolder) -> bytes:
+    try:
+        return folder.decisions.read_bytes()
+    except OSError:
+        return b""
+
+
+def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we tell what happens
     logs = tempfile.TemporaryDirectory(
         prefix="discerna-"
     )  # torch wants a folder, though nothing is put there
+    # So long workers may take to finish a step and write a checkpoint once they are told to stop.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "600")
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -70,7 +109,7 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
         run_id=secrets.token_hex(8),
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",  # a free port of this machine
-        max_restarts=0,
+        max_restarts=0,  # whether and how to start again is decided here
         monitor_interval=0.2,
         logs_specs=DefaultLogsSpecs(log_dir=logs.name),
     )
@@ -80,25 +119,31 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
     try:
         elastic_launch(config, sys.executable)(*command)
     except SignalException as stopped:
-        raise (KeyboardInterrupt if stopped.sigval == 2 else Terminated) from None
+        raise (
+            folder.read_stopped() or (KeyboardInterrupt() if stopped.sigval == 2 else Terminated())
+        ) from None
     except ChildFailedError as failed:
+        if (ended := folder.read_stopped()) is not None:  # the signal has reached the workers only
+            raise ended from None
         rank, first = failed.get_first_failure()
         killed = first.exitcode == -signal.SIGKILL
         kind = ProcessKilledError if killed else ProcessError
-        error = folder.read_error() or kind(
+        raise folder.read_error() or kind(
             "a process of the training " + ("was killed" if killed else "failed"),
             where=f"process {rank} of {given.processes}",
             accepted="SIGKILL" if killed else f"exit code {first.exitcode}",
             remedy=f"its messages stand above and in {folder.log}",
-        )
-        folder.write_error(error)  # for who started this agent
-        raise error from None
+        ) from None
     finally:
         logs.cleanup()
 
 
+def _settings(folder: RunFolder, given: argparse.Namespace) -> TrainSettings:
+    return folder.read_settings(json.loads(os.environ.get(launch.SECRETS, "{}")), given.networks_module)
+
+
 def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
-    settings = folder.read_settings(json.loads(os.environ.get(launch.SECRETS, "{}")), given.networks_module)
+    settings = machine.as_started(_settings(folder, given))
     first = machine.is_first_process()
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
@@ -110,17 +155,44 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
             launch.run_here(settings, folder, console.progress())
         else:
             run(settings, folder, SILENT)
+    except Preempted as stopped:
+        if first:
+            folder.write_stopped(stopped)
+        raise
     except DiscernaError as error:
         folder.write_error(error)
         raise
     except Exception as error:
         # On the way out after a signal, connections to processes that are gone already break.
-        if (stopped := _signal_behind(error)) is not None:
-            raise stopped from None
+        if (behind := _signal_behind(error)) is not None:
+            raise behind from None
         # When a process ends with an error, the others lose their connection to it: that is no fault of theirs.
         if given.quiet and _appears(folder.error):
             raise ProcessError("another process of the training failed") from None
+        if machine.launched() > 1 and (told := _of_connection(error, settings)) is not None:
+            if isinstance(told, ProcessHangError):
+                folder.write_error(told)
+            raise told from None
         raise
+
+
+def _of_connection(error: BaseException, settings: TrainSettings) -> ProcessError | None:
+    """What a broken connection, or a silent one, says of another process."""
+    text = str(error)
+    if any(sign in text for sign in ("Timed out waiting", "timed out", "timeout", "Timeout")):
+        return ProcessHangError(
+            "a process of the training hangs",
+            where=f"process {machine.rank()} of {machine.launched()} waited for another in vain",
+            accepted=f"for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
+            remedy="look at what the others do, as with py-spy dump; launch.max_restarts=3 would start again by itself",
+        )
+    if any(
+        sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL")
+    ):
+        return ProcessError(
+            "the connection to another process of the training broke", where=text.splitlines()[0]
+        )
+    return None
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:
@@ -141,10 +213,10 @@ def _appears(path: Path) -> bool:
     return path.exists()
 
 
-def _end_with_parent() -> None:
-    """Ask Linux to terminate this process when the one that started it is gone, even by kill -9."""
+def _end_with_parent(how: int) -> None:
+    """Ask Linux to end this process when the one that started it is gone, even by kill -9."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, how)  # PR_SET_PDEATHSIG
 
 
 if __name__ == "__main__":

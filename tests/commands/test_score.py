@@ -216,7 +216,7 @@ from discerna.settings.score import ScoreSettings
 from peak_memory import peak_memory
 model, data, output, columns = sys.argv[1:]
 plain = dict(model=model, data=data, output=output, format=columns, batch_size=32, views="one",
-             device="cpu", overwrite=False, registry=None, loading=dict(workers=0, nested=False),
+             device="cpu", devices=1, overwrite=False, registry=None, loading=dict(workers=0, nested=False),
              networks=dict(modules=["tiny_networks"]))
 assert score.run(build(ScoreSettings, plain)).unreadable == 0
 print(peak_memory() >> 10)

@@ -326,7 +326,7 @@ from discerna.commands import evaluate, score
 from discerna.settings.build import build
 from discerna.settings.score import EvaluateSettings, ScoreSettings
 given = dict(model={str(tiny_model.path)!r}, data={str(pictures / "valid")!r}, batch_size=4, device="cpu",
-             views="one", overwrite=False, registry=None, loading=dict(workers=0, nested=False),
+             devices=1, views="one", overwrite=False, registry=None, loading=dict(workers=0, nested=False),
              networks=dict(modules=["tiny_networks"]))
 assert score.run(build(ScoreSettings, given | dict(output={str(tmp_path / "s.csv")!r}, format="discerna"))).scored == 11
 assert evaluate.run(build(EvaluateSettings, given | dict(output=None))).evaluation.pictures == 11

@@ -11,41 +11,82 @@ from discerna.training.batch_plan import BatchPlan
 @st.composite
 def plans(draw):
     processes = draw(st.integers(1, 5))
-    pieces = draw(st.integers(1, 3))
+    pieces = draw(st.integers(1, 4))
     smallest = draw(st.integers(1, 2))
-    size = pieces * draw(st.integers(smallest * processes, 12))
-    pictures = draw(st.integers(smallest * processes, 100))
+    size = draw(st.integers(smallest * processes * pieces, 60))
+    pictures = draw(st.integers(smallest, 150))
     return BatchPlan(
         pictures=pictures, batch_size=size, pieces=pieces, processes=processes, smallest=smallest
     )
 
 
+def by_step(plan, seed=1, epoch=0):
+    """For each step the shares of each piece, process by process, as Lightning groups a loader's batches."""
+    shares = [plan.shares(seed, epoch, process) for process in range(plan.processes)]
+    assert {len(of_one) for of_one in shares} == {len(plan.piece_sizes())}
+    pieces = list(zip(*shares, strict=True))
+    return [pieces[i : i + plan.pieces] for i in range(0, len(pieces), plan.pieces)]
+
+
 @given(plans(), st.integers(), st.integers(0, 5))
 def test_each_picture_once(plan, seed, epoch):
-    shares = [plan.shares(seed, epoch, process) for process in range(plan.processes)]
-    used = [picture for process in shares for share in process for picture in share.pictures]
-    assert sorted(used) == list(range(plan.pictures))
-    assert len({len(process) for process in shares}) == 1  # all processes take the same number of steps
+    used = [
+        p for step in by_step(plan, seed, epoch) for piece in step for share in piece for p in share.pictures
+    ]
+    assert used == plan.order(seed, epoch)
 
 
 @given(plans(), st.integers(0, 3))
-def test_step_sizes_and_smallest_share(plan, epoch):
-    shares = [plan.shares(1, epoch, process) for process in range(plan.processes)]
-    for number in range(0, len(shares[0]), plan.pieces):
-        group = [share for process in shares for share in process[number : number + plan.pieces]]
-        assert {share.step_size for share in group} == {sum(len(share.pictures) for share in group)}
-    if plan.smallest > 1:
-        assert all(len(share.pictures) >= plan.smallest for process in shares for share in process)
+def test_step_sizes_are_what_the_steps_have(plan, epoch):
+    steps = by_step(plan, epoch=epoch)
+    assert len(steps) == len(plan.steps())
+    for step in steps:
+        shares = [share for piece in step for share in piece]
+        assert {share.step_size for share in shares} == {sum(len(share.pictures) for share in shares)}
 
 
-@given(plans(), st.integers(2, 4))
-def test_processes_share_what_one_would_take(plan, processes):
-    size = plan.pieces * processes * 4
-    several = BatchPlan(pictures=plan.pictures, batch_size=size, pieces=plan.pieces, processes=processes)
-    alone = BatchPlan(pictures=several.pictures, batch_size=several.batch_size, pieces=plan.pieces)
-    together = [several.shares(3, 0, process) for process in range(processes)]
-    for number, share in enumerate(alone.shares(3, 0, 0)):
-        assert [p for process in together for p in process[number].pictures] == share.pictures
+@given(plans())
+def test_no_share_is_too_small_and_the_first_process_has_one_of_each_piece(plan):
+    for step in by_step(plan):
+        for piece in step:
+            assert piece[0].pictures
+            assert all(len(share.pictures) >= plan.smallest for share in piece if share.pictures)
+            whole = {p for share in piece for p in share.pictures}
+            for share in piece:
+                assert len(share.stand_ins) == plan.smallest and whole.issuperset(share.stand_ins)
+
+
+@given(plans())
+def test_only_the_last_step_leaves_a_process_without_a_share(plan):
+    for step in by_step(plan)[:-1]:
+        assert len(step) == plan.pieces
+        assert all(share.pictures for piece in step for share in piece)
+
+
+@given(plans())
+def test_pieces_are_of_one_size(plan):
+    """Memory decides on the number of pieces, so none may be larger than the others have to be."""
+    ordinary = -(-plan.batch_size // plan.pieces)
+    for step in plan.steps():
+        assert max(step) - min(step) <= 1
+        assert max(step) <= ordinary + plan.smallest - 1
+
+
+@given(plans(), st.integers(0, 3))
+def test_pieces_and_processes_change_no_step(plan, epoch):
+    alone = BatchPlan(pictures=plan.pictures, batch_size=plan.batch_size, smallest=plan.smallest)
+    assert [
+        [p for piece in step for share in piece for p in share.pictures]
+        for step in by_step(plan, epoch=epoch)
+    ] == [[p for share in step[0] for p in share.pictures] for step in by_step(alone, epoch=epoch)]
+
+
+@given(plans())
+def test_lightning_counts_the_same_steps(plan):
+    """It divides the loader's length by `accumulate_grad_batches`; schedules and global_step rest on that."""
+    assert -(-len(plan.piece_sizes()) // plan.pieces) == len(plan.steps())
+    alone = BatchPlan(pictures=plan.pictures, batch_size=plan.batch_size, smallest=plan.smallest)
+    assert len(plan.steps()) == len(alone.steps())
 
 
 def test_order_depends_on_seed_and_epoch_only():
@@ -57,16 +98,28 @@ def test_order_depends_on_seed_and_epoch_only():
     assert plan.order(-1, 0) != plan.order(1, 0)
 
 
-@pytest.mark.parametrize("multiple", [1, 2, 5])
-def test_one_picture_in_the_last_batch_joins_the_one_before_with_batch_norm(multiple):
-    assert BatchPlan(pictures=multiple * 8 + 1, batch_size=8, smallest=2).piece_sizes() == [8] * (
-        multiple - 1
-    ) + [9]
-    assert BatchPlan(pictures=multiple * 8 + 1, batch_size=8).piece_sizes() == [8] * multiple + [1]
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ({"pictures": 17, "batch_size": 8}, [[8], [8], [1]]),
+        ({"pictures": 17, "batch_size": 8, "smallest": 2}, [[8], [9]]),
+        ({"pictures": 9, "batch_size": 8, "smallest": 2}, [[9]]),
+        ({"pictures": 5, "batch_size": 16, "smallest": 2}, [[5]]),
+        ({"pictures": 21, "batch_size": 9, "pieces": 4}, [[2, 2, 2, 3], [2, 2, 2, 3], [3]]),
+        ({"pictures": 17, "batch_size": 8, "pieces": 4, "smallest": 2}, [[2, 2, 2, 2], [2, 2, 2, 3]]),
+        ({"pictures": 13, "batch_size": 8, "pieces": 4, "smallest": 2}, [[2, 2, 2, 2], [2, 3]]),
+        ({"pictures": 11, "batch_size": 8, "pieces": 4, "smallest": 2}, [[2, 2, 2, 2], [3]]),
+        ({"pictures": 11, "batch_size": 8, "pieces": 2, "smallest": 2, "processes": 2}, [[4, 4], [3]]),
+    ],
+)
+def test_steps_and_their_pieces(arguments, steps):
+    assert BatchPlan(**arguments).steps() == steps
 
 
-def test_more_pictures_than_the_batch_is_not_needed():
-    assert BatchPlan(pictures=5, batch_size=16, smallest=2).piece_sizes() == [5]
+@pytest.mark.parametrize(("rest", "shares"), [(2, [2, 0, 0]), (3, [3, 0, 0]), (4, [2, 2, 0]), (5, [2, 3, 0])])
+def test_a_small_last_batch_is_shared_by_as_many_as_it_has_shares_for(rest, shares):
+    plan = BatchPlan(pictures=12 + rest, batch_size=12, smallest=2, processes=3)
+    assert [len(share.pictures) for share in by_step(plan)[-1][0]] == shares
 
 
 @pytest.mark.parametrize(
@@ -78,13 +131,22 @@ def test_more_pictures_than_the_batch_is_not_needed():
             {"pictures": 9, "batch_size": 2, "pieces": 2, "processes": 2},
             "each process needs a picture: 4 or more",
         ),
-        ({"pictures": 3, "batch_size": 8, "smallest": 2, "processes": 2}, "no training step would run"),
+        ({"pictures": 1, "batch_size": 8, "smallest": 2}, "no training step would run: 1 training picture"),
     ],
 )
 def test_impossible_plans_are_refused(arguments, message):
     with pytest.raises(SettingsError) as caught:
         BatchPlan(**arguments)
     assert message in str(caught.value)
+
+
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 2), st.integers(2, 40))
+def test_the_remedy_is_the_smallest_batch_that_works(processes, pieces, smallest, pictures):
+    needed = processes * pieces * smallest
+    given = {"pictures": pictures, "processes": processes, "pieces": pieces, "smallest": smallest}
+    BatchPlan(batch_size=needed, **given)
+    with pytest.raises(SettingsError, match=f"use batch_size={needed}\\b"):
+        BatchPlan(batch_size=needed - 1, **given)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 3))

@@ -12,12 +12,14 @@ from typing import Any
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.model_dir import ModelDirectory
 from discerna.directories.write_aside import write_failures
+from discerna.networks.assembly import refuse_untrained
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
 from discerna.results.destination import refuse_folder, whole_folder
 from discerna.results.evaluation import evaluate
 from discerna.results.figures import Evaluation
-from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
+from discerna.results.placement import choose_placement, refuse_devices
+from discerna.results.predictor import ScoredBatch
 from discerna.results.score_columns import own_columns
 from discerna.results.scores import open_scores
 from discerna.settings.score import EvaluateSettings
@@ -53,10 +55,12 @@ def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResu
         refuse_folder(output, settings.overwrite, inputs, mark=FIGURES, files=[FIGURES, SCORES])
     import_user_modules(settings.networks.modules)
     directory = ModelDirectory.open(settings.model, setting="model")
-    device, workers = choose_device(settings.device), choose_workers(settings.loading)
-    predictor = Predictor.of(directory, device=device.value, views=settings.views)
+    refuse_untrained(directory)
+    refuse_devices(settings)
     data = ImageDirectory.open(settings.data, setting="data", nested=settings.loading.nested)
-    LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
+    placement = choose_placement(settings, len(data))
+    predictor = placement.scorer(directory, views=settings.views, modules=settings.networks.modules)
+    LOG.info("%s", placement.told())
 
     def measured(on_batch: Callable[[ScoredBatch], None] | None) -> Evaluation:
         return evaluate(
@@ -64,7 +68,7 @@ def run(settings: EvaluateSettings, progress: Progress = SILENT) -> EvaluateResu
             data,
             setting="data",
             batch_size=settings.batch_size,
-            workers=workers.value,
+            workers=placement.workers.value,
             progress=progress,
             on_batch=on_batch,
         )

@@ -12,10 +12,12 @@ from pathlib import Path
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.layout import PICTURE
 from discerna.directories.model_dir import ModelDirectory
+from discerna.networks.assembly import refuse_untrained
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
 from discerna.results.azure_scores import azure_columns, open_azure_scores, refuse_azure_scores
-from discerna.results.predictor import Predictor, ScoredBatch, choose_device, choose_workers
+from discerna.results.placement import choose_placement, refuse_devices
+from discerna.results.predictor import ScoredBatch
 from discerna.results.score_columns import own_columns
 from discerna.results.scores import open_scores, refuse_scores
 from discerna.settings.score import Format, ScoreSettings
@@ -73,12 +75,13 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
         refuse(output, settings.overwrite, [settings.model, *given])
     import_user_modules(settings.networks.modules)
     directory = ModelDirectory.open(settings.model, setting="model")
-    device, workers = choose_device(settings.device), choose_workers(settings.loading)
-    predictor = Predictor.of(directory, device=device.value, views=settings.views)
-    labels = predictor.labels
-    nested = settings.loading.nested
+    refuse_untrained(directory)
+    refuse_devices(settings)
+    labels, nested = directory.spec.labels, settings.loading.nested
     data = ImageDirectory.open_any(settings.data, setting="data", labels=labels, nested=nested)
-    LOG.info("device %s: %s; %s workers: %s", device.value, device.reason, workers.value, workers.reason)
+    placement = choose_placement(settings, len(data))
+    predictor = placement.scorer(directory, views=settings.views, modules=settings.networks.modules)
+    LOG.info("%s", placement.told())
     if output is None and sys.stdout.isatty():
         progress = SILENT  # a bar would stand in the midst of the rows
     name = _names(data, given)
@@ -89,7 +92,8 @@ def run(settings: ScoreSettings, progress: Progress = SILENT) -> ScoreResult:
     result = ScoreResult(output, settings.format)
     count = _counter(result, data, labels)
     unreadable: list[str] = []
-    stream = predictor.stream(data, batch_size=settings.batch_size, workers=workers.value, progress=progress)
+    workers = placement.workers.value
+    stream = predictor.stream(data, batch_size=settings.batch_size, workers=workers, progress=progress)
     with opened as table, closing(stream) as batches:
         for batch in batches:
             table.write(batch)

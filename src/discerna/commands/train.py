@@ -11,6 +11,7 @@ from discerna.directories.model_dir import ModelDirectory, write_model_directory
 from discerna.directories.model_files import MANIFEST, file_digest
 from discerna.directories.run_folder import RunFolder, write_json
 from discerna.directories.run_result import RunResult
+from discerna.errors import OutOfMemoryError
 from discerna.images.confusion_picture import confusion_picture
 from discerna.images.contact_sheet import sheet
 from discerna.networks.registration import import_user_modules
@@ -23,10 +24,14 @@ from discerna.settings.secrets import masked
 from discerna.settings.train import TrainSettings
 from discerna.tracking.tracker import Data, Tracker, tracked
 from discerna.training.preparation import Preparation, prepare
-from discerna.training.trainer import FitOutcome, fit
+from discerna.training.recovery import fit_through
+from discerna.training.trainer import FitOutcome
 from discerna.training.training_record import training_record
 
 LOG = logging.getLogger("discerna")
+
+BATCH = 32
+"""Pictures that are measured at once; no figure depends on it."""
 
 
 def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
@@ -40,10 +45,8 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
         import_user_modules(settings.networks.modules)
         ready = prepare(settings, folder, began, progress)
         _tell_start(ready, tracker)
-        outcome = fit(
-            ready.classifier, ready.data, ready.settings, ready.machine, folder, progress, tracker.epoch
-        )
-        figures = _publish(ready, outcome, tracker, progress) if outcome.is_first_process else {}
+        ready, outcome = fit_through(ready, folder, progress, tracker.epoch)
+        figures = _publish(ready, outcome, folder, tracker, progress) if outcome.is_first_process else {}
         if outcome.is_first_process and ready.data.bad is not None:
             ready.data.bad.finish()
         assert settings.output is not None
@@ -79,26 +82,40 @@ def _tell_start(ready: Preparation, tracker: Tracker) -> None:
 
 
 def _publish(
-    ready: Preparation, outcome: FitOutcome, tracker: Tracker, progress: Progress
+    ready: Preparation, outcome: FitOutcome, folder: RunFolder, tracker: Tracker, progress: Progress
 ) -> dict[str, float]:
     """Write the model directory, and measure it as `discerna evaluate` would: these figures count."""
     settings, machine = ready.settings, ready.machine
     assert settings.output is not None
     record = training_record(ready, outcome)
     write_model_directory(
-        settings.output, ready.spec, outcome.weights, training=record, overwrite=settings.overwrite
+        settings.output,
+        ready.spec,
+        outcome.weights,
+        training=record,
+        overwrite=settings.overwrite or folder.has_published(settings.output),
+        aside=folder.aside,
+        before=folder.publishes,
     )
     predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
-    mistakes = Mistakes(ready.data.valid, predictor.labels)
-    found = evaluate(
-        predictor,
-        ready.data.valid,
-        setting="valid_data",
-        batch_size=32,
-        workers=machine.workers.value,
-        progress=progress,
-        on_batch=mistakes.see if tracker.wants_pictures else None,
-    )
+    batch_size = BATCH
+    while True:
+        mistakes = Mistakes(ready.data.valid, predictor.labels)
+        try:
+            found = evaluate(
+                predictor,
+                ready.data.valid,
+                setting="valid_data",
+                batch_size=batch_size,
+                workers=machine.workers.value,
+                progress=progress,
+                on_batch=mistakes.see if tracker.wants_pictures else None,
+            )
+            break
+        except OutOfMemoryError:  # fp32 takes more memory than the training may have
+            if batch_size == 1:
+                raise
+            batch_size //= 2
     tracker.model(settings.output, found.headline())
     if tracker.wants_pictures:
         confusion = confusion_picture(found.labels, found.confusions)

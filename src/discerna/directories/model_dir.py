@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -130,8 +130,13 @@ def write_model_directory(
     *,
     training: dict[str, Any] | None = None,
     overwrite: bool,
+    aside: Path | None = None,
+    before: Callable[[Path], None] = lambda whole: None,
 ) -> None:
-    """Write a model directory whole; equal spec, weights and training give equal bytes."""
+    """Write a model directory whole; equal spec, weights and training give equal bytes.
+
+    For `aside` and `before` see `publishing.publish`.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -161,7 +166,7 @@ def write_model_directory(
         }
         (folder / files.MANIFEST).write_bytes(_json({"files": entries}))
 
-    publish(path, fill, overwrite=overwrite)
+    publish(path, fill, overwrite=overwrite, aside=aside, before=before)
 
 
 def first_not_finite(weights: Mapping[str, torch.Tensor]) -> str | None:

@@ -15,21 +15,30 @@ from discerna.errors import OutputError
 from discerna.wording import shown
 
 
-def publish(output: Path, fill: Callable[[Path], None], *, overwrite: bool) -> None:
+def publish(
+    output: Path,
+    fill: Callable[[Path], None],
+    *,
+    overwrite: bool,
+    aside: Path | None = None,
+    before: Callable[[Path], None] = lambda whole: None,
+) -> None:
     """Let `fill` write the files of a new directory, then make it stand at `output` in one step.
 
-    It is written beside `output` under a hidden name, so that the last step is a rename on one disk.
+    It is written beside `output` under a hidden name, so that the last step is a rename on one disk; or at `aside`, of
+    which the caller knows that it is his own and on that disk. `before` sees the whole directory before that step.
     """
     refuse_existing_output(output, overwrite)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        whole = hidden_sibling(output)
+        whole = aside or hidden_sibling(output)
         whole.mkdir()
     except OSError as error:
         raise unwritable(output, error) from None
     try:
         fill(whole)
         _sync(whole)
+        before(whole)
         put(whole, output, overwrite)
     except OSError as error:
         raise unwritable(output, error) from None

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from discerna import errors
+from discerna.directories.checkpoint_files import checkpoints, remove_left_over
 from discerna.directories.file_lock import FileLock
-from discerna.directories.plain_reading import read_plain
+from discerna.directories.model_files import MANIFEST, file_digest
+from discerna.directories.plain_reading import read_object, read_plain
 from discerna.directories.run_status import RunStatus, State, read_status
-from discerna.errors import DiscernaError, OutputError
+from discerna.directories.write_aside import ASIDE, written_whole
+from discerna.errors import DiscernaError, OutputError, Preempted
 from discerna.settings.build import build, plain
 from discerna.settings.secrets import masked, unmasked
 from discerna.settings.train import TrainSettings
@@ -79,8 +82,33 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """best.ckpt and last.ckpt."""
+        """The last few checkpoints, and the best weights."""
         return self.path / "checkpoints"
+
+    @property
+    def decisions(self) -> Path:
+        """What the training has decided in its course."""
+        return self.path / "decisions.json"
+
+    @property
+    def data(self) -> Path:
+        """Labels and fingerprints of what it learns from."""
+        return self.path / "data.json"
+
+    @property
+    def stopped(self) -> Path:
+        """The signal that ended it, written when a checkpoint was."""
+        return self.path / "stopped.json"
+
+    @property
+    def published(self) -> Path:
+        """By which sum a model directory is told to be this run's."""
+        return self.path / "published.json"
+
+    @property
+    def aside(self) -> Path:
+        """Where the model directory is written before it appears."""
+        return self.path / ".model"
 
     @property
     def error(self) -> Path:
@@ -110,13 +138,63 @@ class RunFolder:
         except OSError as error:
             if folder.lock is not None:
                 folder.lock.release()
-            raise OutputError(
-                "the run folder cannot be written",
-                where=str(path),
-                accepted=str(error.strerror),
-                remedy="choose another output, or make room and grant the right to write",
-            ) from None
+            raise _unwritable(path, error) from None
         return folder, secrets
+
+    @classmethod
+    def go_on(cls, folder: RunFolder, settings: TrainSettings) -> tuple[RunFolder, dict[str, Any]]:
+        """The folder of a run that starts again, locked, with settings that may differ in part; also the secrets."""
+        secrets: dict[str, Any] = {}
+        values = masked(plain(settings), secrets)
+        values["networks"] = {"modules": []}
+        owned = folder if folder.lock is not None else folder.owned()
+        try:
+            owned.forget_end()
+            write_json(owned.settings, {"discerna": __version__, "command": "train", "settings": values})
+            owned._tell_start(values)
+        except OSError as error:
+            assert owned.lock is not None
+            owned.lock.release()
+            raise _unwritable(owned.path, error) from None
+        return owned, secrets
+
+    def forget_end(self) -> None:
+        """Remove what tells how the run ended, and what processes wait for when they start."""
+        for path in (self.error, self.stopped, self.result, self.pictures, self.check):
+            path.unlink(missing_ok=True)
+        for folder in (self.path, self.checkpoints):  # of a process that was killed while it wrote
+            remove_left_over(folder)
+        shutil.rmtree(self.aside, ignore_errors=True)  # or while it published
+
+    def stored(self) -> dict[str, Any]:
+        """The settings in settings.json, as plain values, secrets masked."""
+        try:
+            values = read_object(self.settings)["settings"]
+        except (OSError, ValueError, KeyError):
+            values = None
+        if not isinstance(values, dict):
+            raise OutputError(
+                "the settings of a run cannot be read",
+                where=str(self.settings),
+                accepted="they were written when it began",
+                remedy="begin a new run with another output",
+            )
+        return values
+
+    def has_checkpoint(self) -> bool:
+        """Whether the run can be gone on with from somewhere."""
+        return bool(checkpoints(self.checkpoints))
+
+    def publishes(self, whole: Path) -> None:
+        """Remember a model directory that is about to appear, so that a restart knows it for its own."""
+        write_json(self.published, {"manifest": file_digest(whole / MANIFEST)})
+
+    def has_published(self, output: Path) -> bool:
+        """Whether the model directory at `output` is of this run."""
+        try:
+            return bool(read_object(self.published)["manifest"] == file_digest(output / MANIFEST))
+        except (OSError, ValueError, KeyError):
+            return False
 
     def owned(self) -> RunFolder:
         """The folder, locked by this process until `end`."""
@@ -129,17 +207,21 @@ class RunFolder:
     def restarted(self) -> RunFolder:
         """The folder, locked by this process, which starts the run from its settings."""
         owned = self.owned()
-        owned._tell_start(json.loads(self.settings.read_text("utf-8"))["settings"])
+        owned.forget_end()
+        owned._tell_start(self.stored())
         return owned
 
     def _tell_start(self, settings: Mapping[str, Any]) -> None:
         model = settings["model"]
+        before = self.status()
         status = RunStatus.begin(
             experiment_name=settings.get("experiment_name", "default"),
             model=Path(model).name if Path(model).is_absolute() else model,
             monitor=settings["monitor"],
             epochs=settings["epochs"],
         )
+        if before is not None:  # a run that goes on
+            status = replace(status, began=before.began)
         write_json(self.status_file, status.as_json())
 
     def status(self) -> RunStatus | None:
@@ -154,7 +236,7 @@ class RunFolder:
 
     def _remove_old(self, overwrite: bool) -> None:
         """Only a run that failed is replaced unasked: another has left its checkpoints; one that goes on never is."""
-        if self.path.is_symlink() or not self.is_run():
+        if self.path.is_symlink() or not (self.is_run() or self._is_barely_begun()):
             raise OutputError(
                 "the run folder exists and is not one of discerna's",
                 where=str(self.path),
@@ -165,12 +247,15 @@ class RunFolder:
         lock = self.owned().lock
         assert lock is not None
         try:
-            if not overwrite and not self.error.is_file():
+            begun = self.is_run()
+            if begun and not overwrite and (self.has_checkpoint() or not self.error.is_file()):
+                ended = status is not None and status.state in ("finished", "stopped early")
+                go_on = "" if ended else "add resume=auto to go on with it, "
                 raise OutputError(
                     "the run folder exists",
                     where=str(self.path),
                     accepted=f"its run: {status.state}" if status else "a run has finished here, or was cut",
-                    remedy="choose another output, or add overwrite=true to replace it",
+                    remedy=f"{go_on}choose another output, or add overwrite=true to replace it",
                 )
             shutil.rmtree(self.path)
         finally:
@@ -187,6 +272,14 @@ class RunFolder:
             accepted=who,
             remedy="choose another output, or wait for it to end",
         )
+
+    def _is_barely_begun(self) -> bool:
+        """Whether all that is here is what a process left that was killed before it had written the settings."""
+        try:
+            names = {path.name for path in self.path.iterdir()}
+        except OSError:
+            return False
+        return all(name == self.lock_file.name or name.startswith(ASIDE) for name in names)
 
     def is_run(self) -> bool:
         """Whether it is the folder of a training, as the first lines of its settings tell."""
@@ -209,6 +302,17 @@ class RunFolder:
         if not self.error.exists():
             write_json(self.error, error.as_json())
 
+    def write_stopped(self, stopped: Preempted) -> None:
+        """Leave word of the signal after which a checkpoint was written."""
+        write_json(self.stopped, {"signal": stopped.signal, "epoch": stopped.epoch, "step": stopped.step})
+
+    def read_stopped(self) -> Preempted | None:
+        """The word that a process left."""
+        try:
+            return Preempted(**read_object(self.stopped))
+        except (OSError, ValueError, TypeError):
+            return None
+
     def read_error(self) -> DiscernaError | None:
         """The error that a worker left, as an exception of its class."""
         if not self.error.is_file():
@@ -219,7 +323,15 @@ class RunFolder:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole: a reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=True) + "\n", "utf-8")
-    temporary.replace(path)
+    """Write JSON whole: a reader sees the old file or the new one, after a power cut too."""
+    with written_whole(path) as aside:
+        aside.write_text(json.dumps(value, indent=2, ensure_ascii=True) + "\n", "utf-8")
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        "the run folder cannot be written",
+        where=str(path),
+        accepted=str(error.strerror),
+        remedy="choose another output, or make room and grant the right to write",
+    )

@@ -15,11 +15,14 @@ from pathlib import Path
 from discerna.errors import OutputError
 from discerna.wording import shown
 
+ASIDE = ".discerna-"
+"""What hidden names begin with."""
+
 
 def hidden_sibling(output: Path) -> Path:
     """A name beside `output` that nobody else has."""
     # The random part keeps apart processes on two machines that share a disk and a process number.
-    return output.parent / f".discerna-{os.getpid()}-{secrets.token_hex(4)}"
+    return output.parent / f"{ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def put(whole: Path, output: Path, overwrite: bool) -> None:
@@ -51,6 +54,23 @@ def exchange(one: Path, other: Path) -> bool:
         swap = getattr(ctypes.CDLL(None), name)
         return swap(*here, os.fsencode(one), *here, os.fsencode(other), 2) == 0  # type: ignore[no-any-return]
     return False
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` to write to; it becomes `path` in one step when the block ends, on the disk."""
+    aside = path.with_name(f"{ASIDE}{path.name}.{os.getpid()}")
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
+    with contextlib.suppress(OSError):  # it stands already
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

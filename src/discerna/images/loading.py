@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -121,3 +122,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         indices=torch.tensor([sample.index for sample in readable], dtype=torch.int64),
         errors=[(sample.index, sample.error) for sample in samples if sample.error is not None],
     )
+
+
+def leave_signals(worker: int) -> None:
+    """Let a loader's worker end with its loader only: who stops a training may signal all processes of its group."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -165,12 +165,7 @@ def check_tensors(directory: ModelDirectory) -> None:
 def trained_network(directory: ModelDirectory) -> nn.Module:
     """The network of a trained model directory, with all its weights, ready to be asked."""
     spec = directory.spec
-    if spec.state == "untrained":
-        raise directory.invalid(
-            "the model is untrained",
-            "it has no labels yet",
-            f"train it: discerna train model={shown(str(directory.path))} train_data=... valid_data=...",
-        )
+    refuse_untrained(directory)
     check_tensors(directory)
     weights = directory.load_weights()
     architecture = find(spec.network)
@@ -184,6 +179,16 @@ def trained_network(directory: ModelDirectory) -> nn.Module:
         network = built(architecture, len(spec.labels), spec.arguments)
     _load(network, weights, directory.where)
     return network.eval()
+
+
+def refuse_untrained(directory: ModelDirectory) -> None:
+    """Refuse a model that has not been trained, where one is to be asked."""
+    if directory.spec.state == "untrained":
+        raise directory.invalid(
+            "the model is untrained",
+            "it has no labels yet",
+            f"train it: discerna train model={shown(str(directory.path))} train_data=... valid_data=...",
+        )
 
 
 def has_batch_norm(network: nn.Module) -> bool:

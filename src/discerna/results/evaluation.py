@@ -13,7 +13,7 @@ from discerna.directories.label_check import label_positions
 from discerna.errors import InvalidDatasetError
 from discerna.progress import SILENT, Progress
 from discerna.results.figures import Evaluation
-from discerna.results.predictor import Predictor, ScoredBatch
+from discerna.results.predictor import ScoredBatch, Scorer
 from discerna.results.tally import Tally
 from discerna.wording import counted, listed, shown
 
@@ -23,7 +23,7 @@ SHOWN = 10
 
 
 def evaluate(
-    predictor: Predictor,
+    predictor: Scorer,
     data: ImageDirectory,
     *,
     setting: str,

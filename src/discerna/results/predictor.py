@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from discerna.progress import SILENT, Progress
 from discerna.results.picture_input import Picture, one_by_one, rgb
 from discerna.results.views import View, views_of
 from discerna.settings.loading import LoadingSettings
+from discerna.wording import counted
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,28 @@ class ScoredBatch(NamedTuple):
     """[len(indices), labels]"""
     errors: list[tuple[int, UnreadablePictureError]]
     """The position of each picture that cannot be read, and why."""
+
+
+class Scorer(Protocol):
+    """What scores an image directory: a `Predictor`, or several processes that have one each."""
+
+    labels: list[str]
+
+    def stream(
+        self, index: ImageDirectory, *, batch_size: int, workers: int, progress: Progress = SILENT
+    ) -> Generator[ScoredBatch, None, None]:
+        """Score all pictures in the order of the directory."""
+        ...
+
+
+class Share(NamedTuple):
+    """The batches number, number + of, number + 2 of, ...: what one of several processes scores."""
+
+    number: int
+    of: int
+
+
+ALL = Share(0, 1)
 
 
 class Predictor:
@@ -102,13 +125,19 @@ class Predictor:
         return predictions
 
     def stream(
-        self, index: ImageDirectory, *, batch_size: int, workers: int, progress: Progress = SILENT
+        self,
+        index: ImageDirectory,
+        *,
+        batch_size: int,
+        workers: int,
+        progress: Progress = SILENT,
+        share: Share = ALL,
     ) -> Generator[ScoredBatch, None, None]:
-        """Score all pictures of an image directory in its order, holding no more than a few batches.
+        """Score all pictures of an image directory in its order, or a share, holding no more than a few batches.
 
         `workers` processes decode the pictures; 0 decodes in this one.
         """
-        batches = _InOrder(len(index), batch_size)
+        batches = _InOrder(len(index), batch_size, share)
         loader: DataLoader[Any] = DataLoader(
             PictureDataset(index, self.spec.preprocessing, None, None, 0),
             batch_sampler=batches,
@@ -178,28 +207,30 @@ def choose_device(asked: str) -> Choice:
     return Choice(found, f"device={asked}")
 
 
-def choose_workers(loading: LoadingSettings) -> Choice:
-    """How many processes decode pictures beside the network."""
+def choose_workers(loading: LoadingSettings, processes: int = 1) -> Choice:
+    """How many processes decode pictures beside the network of each of `processes`."""
     if loading.workers != "auto":
         return Choice(loading.workers, "loading.workers")
-    cores = machine.cores()
+    cores = machine.cores() // processes
+    told = f"{cores} cores" if processes == 1 else f"{counted(cores, 'core')} a process"
     if cores <= machine.FEW_CORES:
-        return Choice(0, f"{cores} cores: decoding beside the network would take them from it")
-    return Choice(min(8, cores - 1), f"{cores} cores")
+        return Choice(0, f"{told}: decoding beside the network would take them from it")
+    return Choice(min(8, cores - 1), told)
 
 
 class _InOrder:
-    """Keys of all pictures in their order, a batch at a time; a list of them would grow with the pictures."""
+    """Keys of pictures in their order, a batch at a time; a list of them would grow with the pictures."""
 
-    def __init__(self, pictures: int, batch_size: int) -> None:
+    def __init__(self, pictures: int, batch_size: int, share: Share) -> None:
         self.pictures = pictures
         self.batch_size = batch_size
+        self.firsts = range(share.number * batch_size, pictures, share.of * batch_size)
 
     def __len__(self) -> int:
-        return -(-self.pictures // self.batch_size)
+        return len(self.firsts)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for first in range(0, self.pictures, self.batch_size):
+        for first in self.firsts:
             yield [(0, i) for i in range(first, min(first + self.batch_size, self.pictures))]
 
 

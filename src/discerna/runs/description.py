@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from discerna.resumption import command
 from discerna.runs.listing import cell, local
 from discerna.runs.run import Run
 from discerna.wording import align, as_typed, shown
@@ -58,6 +59,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     kept = run.folder.checkpoints
     if run.state != "finished" and kept.is_dir() and any(kept.iterdir()):
         rows.append(("checkpoints", shown(as_typed(kept))))
+    if run.state not in ("finished", "stopped early", "running") and run.folder.has_checkpoint():
+        rows.append(("to go on", command(run.path)))
     return rows
 
 

@@ -54,7 +54,7 @@ class Run:
 
     @property
     def state(self) -> State:
-        """running, finished, stopped early, failed or killed."""
+        """running, finished, stopped early, failed, preempted, killed or prepared."""
         return self._told["state"]  # type: ignore[no-any-return]
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from discerna.settings.devices import Devices, refuse_numbers_of_cpus
 from discerna.settings.loading import LoadingSettings
 from discerna.settings.networks import NetworksSettings
 from discerna.settings.ranges import AtLeast, ModelReference, Verbatim
@@ -29,9 +30,13 @@ class ScoreSettings:
     batch_size: Annotated[int, AtLeast(1)]
     views: Views
     device: Device
+    devices: Devices
     overwrite: bool
     loading: LoadingSettings
     networks: NetworksSettings
+
+    def __post_init__(self) -> None:
+        refuse_numbers_of_cpus(self.devices, self.device, "devices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,10 @@ class EvaluateSettings:
     batch_size: Annotated[int, AtLeast(1)]
     views: Views
     device: Device
+    devices: Devices
     overwrite: bool
     loading: LoadingSettings
     networks: NetworksSettings
+
+    def __post_init__(self) -> None:
+        refuse_numbers_of_cpus(self.devices, self.device, "devices")

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from discerna.errors import SettingsError
 from discerna.settings.augmentation import AugmentationSettings
+from discerna.settings.checkpoint import CheckpointSettings
 from discerna.settings.early_stopping import StoppingSettings
+from discerna.settings.launch import LaunchSettings
 from discerna.settings.loading import TrainLoadingSettings
 from discerna.settings.logger import LoggerSettings
 from discerna.settings.networks import NetworksSettings
@@ -51,6 +53,11 @@ class TrainSettings:
     pretrained: bool | str
     arguments: dict[str, Any]
     overwrite: bool
+    resume: Annotated[str, Verbatim("auto, or a run folder")] | None
+    force: bool
+    on_nan: Literal["stop", "rollback"]
+    rollback_rate: Annotated[float, Below(0, 1)]
+    rollback_times: Annotated[int, AtLeast(1)]
     image_size: Auto | Annotated[int, AtLeast(1)]
     fit: Auto | Fit
     resize: Auto | Annotated[int, AtLeast(1)]
@@ -73,6 +80,8 @@ class TrainSettings:
     early_stopping: StoppingSettings
     trainer: TrainerSettings
     loading: TrainLoadingSettings
+    checkpoint: CheckpointSettings
+    launch: LaunchSettings
     logger: LoggerSettings
     callbacks: dict[str, dict[str, Any]]
     networks: NetworksSettings
@@ -84,6 +93,13 @@ class TrainSettings:
                 where=f"train_data=valid_data={self.train_data}",
                 accepted="two directories with different pictures",
                 remedy="keep about a tenth of the pictures of each label apart for validation",
+            )
+        if self.rollback_rate == 0:
+            raise SettingsError(
+                "the rate would be 0 after a rollback",
+                where="rollback_rate=0",
+                accepted="a share of the rate, above 0 and below 1",
+                remedy="leave it out for half the rate",
             )
         if not self.experiment_name.strip():
             raise SettingsError(

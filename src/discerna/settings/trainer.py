@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from discerna.errors import SettingsError
+from discerna.settings.devices import Devices, refuse_numbers_of_cpus
 from discerna.settings.ranges import AtLeast, Between
 
 Count = Annotated[int, AtLeast(1)]
@@ -13,7 +14,7 @@ Share = Annotated[float, Between(0, 1)]
 
 NOT_CONFIGURABLE = {
     "max_epochs": "the setting epochs",
-    "num_nodes": "several machines are not in this version",
+    "num_nodes": "as many as torchrun or srun has started the processes on (docs/several-machines.md)",
     "logger": "the group logger",
     "callbacks": "the group callbacks",
     "default_root_dir": "the run folder, which follows from output",
@@ -38,8 +39,8 @@ class TrainerSettings:
     """Lightning's Trainer arguments that are plain data; `channels_last`, `fused` and `threads` are ours."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
-    devices: Count | Literal["auto"] | list[Annotated[int, AtLeast(0)]]
-    strategy: Literal["auto", "ddp"]
+    devices: Devices
+    strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]
     channels_last: Literal["auto"] | bool
     fused: Literal["auto"] | bool
@@ -47,7 +48,7 @@ class TrainerSettings:
     accumulate_grad_batches: Count
     gradient_clip_val: Literal["auto"] | Annotated[float, AtLeast(0)] | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
-    sync_batchnorm: bool
+    sync_batchnorm: Literal["auto"] | bool
     deterministic: bool | Literal["warn"]
     benchmark: bool | None
     detect_anomaly: bool
@@ -66,13 +67,7 @@ class TrainerSettings:
     profiler: Literal["simple", "advanced", "pytorch"] | None
 
     def __post_init__(self) -> None:
-        if self.accelerator == "cpu" and isinstance(self.devices, list):
-            raise SettingsError(
-                "CPUs have no numbers",
-                where=f"trainer.devices={self.devices}",
-                accepted="a number of processes",
-                remedy=f"use trainer.devices={len(self.devices)}",
-            )
+        refuse_numbers_of_cpus(self.devices, self.accelerator, "trainer.devices")
         if self.gradient_clip_algorithm and self.gradient_clip_val is None:
             raise SettingsError(
                 "a setting without effect",

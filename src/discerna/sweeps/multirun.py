@@ -166,6 +166,12 @@ def plan(typed: Sequence[str], source: Source) -> tuple[Path, list[Job]]:
     registered: dict[tuple[str, str | None], Path] = {}  # an alias may move while jobs are composed
     settings = [compose_prepared("train", job, source, registered) for job in expanded]
     first = settings[0]
+    if first.resume is not None:
+        raise SettingsError(
+            "a sweep is not gone on with in this version",
+            where=f"-m resume={first.resume}",
+            remedy="go on with single jobs: resume=SWEEP/0.run",
+        )
     if first.output is None:
         folder = Path("runs").absolute() / (datetime.now().strftime("%Y-%m-%d_%H-%M-%S") + ".sweep")
     else:
@@ -210,11 +216,10 @@ def _run_job(job: Job) -> JobRecord:
 
     try:
         folder, settings, hidden = launch.prepare(job.settings)
-        with launch.recorded(folder):
+        modules = settings.networks.modules
+        with launch.recorded(folder, modules):
             count = machine.processes(settings.trainer).value
-            code = launch.run_job(launch.worker_command(folder, count, settings.networks.modules), hidden)
-            if code != 0:
-                raise launch.failure(folder, code)
+            launch.run_to_end(folder, launch.worker_command(folder, count, modules), hidden)
         return record("done", RunResult.read(folder.result))
     except DiscernaError as error:
         LOG.warning("job %d failed: %s", job.number, error)

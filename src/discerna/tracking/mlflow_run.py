@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discerna.directories.run_folder import RunFolder
+from discerna.directories.plain_reading import read_object
+from discerna.directories.run_folder import RunFolder, write_json
 from discerna.directories.run_status import State
 from discerna.errors import MissingExtraError
 from discerna.settings.logger import MlflowLoggerSettings
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
     from PIL.Image import Image
 
-STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+STATES = {
+    "finished": "FINISHED",
+    "stopped early": "FINISHED",
+    "failed": "FAILED",
+    "killed": "KILLED",
+    "preempted": "KILLED",
+    "prepared": "SCHEDULED",
+}
 """Ours, and what MLflow calls them; its runs have a tag with ours too."""
+
+_RUN = "mlflow.json"
+"""In the run folder: which run of MLflow it is."""
 
 _MOST = 100
 """Parameters of one request, as MLflow's servers allow."""
@@ -55,7 +66,9 @@ class MlflowTracker:
         def send(client: MlflowClient) -> None:
             from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-            params = [Param(key, _short(value)) for key, value in settings.items()]
+            # MLflow does not let a parameter change; a run that goes on may have a few that differ.
+            known = client.get_run(self._run).data.params
+            params = [Param(key, _short(value)) for key, value in settings.items() if key not in known]
             for first in range(0, len(params), _MOST):
                 client.log_batch(self._run, params=params[first : first + _MOST])
             inputs = [
@@ -140,9 +153,27 @@ class MlflowTracker:
         }
         if self._parent:
             tags["mlflow.parentRunId"] = self._parent
+        if (earlier := self._earlier()) is not None:
+            self._client.update_run(earlier, status="RUNNING")
+            self._run = earlier
+            return
         experiment = mlflow_store.experiment_id(self._client, self._uri, self._experiment)
         name = self._folder.path.name.removesuffix(".run")
         self._run = self._client.create_run(experiment, tags=tags, run_name=name).info.run_id
+        write_json(self._folder.path / _RUN, {"store": masked(self._uri), "run": self._run})
+
+    def _earlier(self) -> str | None:
+        """MLflow's run of this run, which goes on; None where it is new, or MLflow's is in another store or gone."""
+        from mlflow.exceptions import MlflowException
+
+        assert self._client is not None
+        try:
+            told = read_object(self._folder.path / _RUN)
+            if told["store"] != masked(self._uri):
+                return None
+            return str(self._client.get_run(str(told["run"])).info.run_id)
+        except (OSError, ValueError, KeyError, MlflowException):
+            return None
 
     def _metrics(self, values: Mapping[str, float], step: int) -> None:
         moment = int(time.time() * 1000)

@@ -57,7 +57,19 @@ class BadPictures:
             positions = {i for i in range(len(directory)) if skipped and directory.name(i) in skipped}
             self._used[where] = directory.without(positions) if positions else directory
             refuse_lost_labels(directory, self._used[where], where)
+        self._remember()
         return self._used["train_data"], self._used["valid_data"]
+
+    def _remember(self) -> None:
+        """Pictures that broke before a restart count on."""
+        lines = [json.loads(text) for part in self._folder.all_broken() for text in _whole_lines(part)]
+        for where, directory in self._used.items() if lines else ():
+            told = {line["file"]: line for line in lines if line["where"] == where}
+            for i in range(len(directory)) if told else ():
+                if (line := told.get(directory.name(i))) is not None:
+                    self._broken[where][i] = UnreadablePictureError(
+                        line["reason"], where=line["file"], accepted=line["detail"]
+                    )
 
     def _find(self, directories: dict[str, ImageDirectory], progress: Progress) -> dict[str, Bad]:
         how = self._settings.check
@@ -137,7 +149,7 @@ class BadPictures:
     def _add(self, parts: list[Path]) -> None:
         report = json.loads(self._folder.pictures.read_text("utf-8"))
         known = {where: {one["file"] for one in side["skipped"]} for where, side in report.items()}
-        for line in (json.loads(text) for part in parts for text in part.read_text("ascii").splitlines()):
+        for line in (json.loads(text) for part in parts for text in _whole_lines(part)):
             where = line.pop("where")
             if line["file"] not in known[where]:
                 known[where].add(line["file"])
@@ -163,6 +175,11 @@ class BadPictures:
                 raise ProcessError("another process of the training failed")
             time.sleep(0.05)
         return json.loads(self._folder.pictures.read_text("utf-8"))
+
+
+def _whole_lines(part: Path) -> list[str]:
+    """The lines of a file to which a process that was killed may have added half of one."""
+    return [line for line in part.read_text("ascii").splitlines(keepends=True) if line.endswith("\n")]
 
 
 class BadPictureWatch(Callback):

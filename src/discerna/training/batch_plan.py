@@ -18,15 +18,21 @@ class Share:
     """Positions among the pictures; a picture's second turn in an epoch is its position plus their number."""
     step_size: int
     """How many pictures the whole step has, over all pieces and processes."""
+    stand_ins: list[int]
+    """What is computed without weight where the process has none of the piece: the others wait for it.
+
+    Pictures of the same piece, since GPUs that share batch statistics count these too.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
     """The epoch's pictures cut into steps of `batch_size`, each step into `pieces`, each piece among `processes`.
 
-    Every picture is used once an epoch, unless labels are `balanced`. With batch normalisation (`smallest=2`) a last
-    piece too small to give each process 2 pictures joins the piece before it; otherwise a process may have no share of
-    the last piece.
+    Every picture is used once an epoch, unless labels are `balanced`. Which pictures make up a step follows from
+    their number, `batch_size` and `smallest` alone. With batch normalisation (`smallest=2`) a single last picture
+    joins the step before it. A small last step has fewer pieces, and its pieces may be shared by the first
+    processes only, so that no share has fewer than `smallest` pictures; the first process always has a share.
     """
 
     pictures: int
@@ -54,25 +60,29 @@ class BatchPlan:
                     " or a network without it, such as vit_b_16 or convnext_tiny" if self.smallest > 1 else ""
                 ),
             )
-        if self.smallest > 1 and self.pictures < self.smallest * self.processes:
+        if self.pictures < self.smallest:
             raise SettingsError(
                 "no training step would run",
-                where=f"{self.pictures} training pictures among {self.processes} processes",
-                accepted=reason,
-                remedy="use more pictures or fewer processes",
+                where=f"{self.pictures} training picture",
+                accepted="batch normalisation needs 2",
+                remedy="use more pictures",
             )
+
+    def steps(self) -> list[list[int]]:
+        """How many pictures each piece of each step of the epoch has."""
+        count, rest = divmod(self.pictures, self.batch_size)
+        # Lightning steps after each `pieces` batches and at the epoch's end: only the last step may have fewer.
+        steps = [_cut(self.batch_size, self.pieces)] * count
+        if rest and steps and rest < self.smallest:
+            steps[-1] = _cut(self.batch_size + rest, self.pieces)
+        elif rest:
+            whole = -(-self.batch_size // self.pieces)  # pictures of an ordinary piece
+            steps.append(_cut(rest, max(1, min(-(-rest // whole), rest // self.smallest))))
+        return steps
 
     def piece_sizes(self) -> list[int]:
         """How many pictures each piece of the epoch has."""
-        size = self.batch_size // self.pieces
-        count, rest = divmod(self.pictures, size)
-        sizes = [size] * count
-        too_small = self.smallest > 1 and rest < self.smallest * self.processes
-        if rest and too_small and sizes:
-            sizes[-1] += rest
-        elif rest:
-            sizes.append(rest)
-        return sizes
+        return [size for step in self.steps() for size in step]
 
     def order(self, seed: int, epoch: int) -> list[int]:
         """The pictures of an epoch, shuffled: a function of seed and epoch alone."""
@@ -100,13 +110,18 @@ class BatchPlan:
     def shares(self, seed: int, epoch: int, process: int) -> list[Share]:
         """What `process` takes in this epoch, piece by piece; a share may be empty."""
         order = self.order(seed, epoch)
-        sizes = self.piece_sizes()
         shares = []
         start = 0
-        for number, size in enumerate(sizes):
-            step = number // self.pieces * self.pieces
-            low = start + process * size // self.processes
-            high = start + (process + 1) * size // self.processes
-            shares.append(Share(order[low:high], sum(sizes[step : step + self.pieces])))
-            start += size
+        for step in self.steps():
+            for size in step:
+                piece = order[start : start + size]
+                takers = min(self.processes, size // self.smallest)
+                low, high = process * size // takers, (process + 1) * size // takers
+                mine = piece[low:high] if process < takers else []
+                shares.append(Share(mine, sum(step), piece[: self.smallest]))
+                start += size
         return shares
+
+
+def _cut(size: int, parts: int) -> list[int]:
+    return [(part + 1) * size // parts - part * size // parts for part in range(parts)]

@@ -21,12 +21,12 @@ from discerna.networks.assembly import logits
 from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import METRIC_MODES, TrainSettings
-from discerna.training.averaging import MovingAverage
 from discerna.training.keyed_loader import Work
 from discerna.training.loss import PictureLoss
 from discerna.training.mixing import Mixing
 from discerna.training.optimization import build_optimizer
 from discerna.training.schedules import build_schedule
+from discerna.training.sharding import Sharded
 from discerna.training.time_budget import TimeBudget
 
 
@@ -49,6 +49,8 @@ class Classifier(LightningModule):
         self.network = network
         self.spec = spec
         self.head = frozenset(head)
+        self.vectors = frozenset(name for name, weight in network.named_parameters() if weight.ndim < 2)
+        """Biases and the like; sharded weights are all flat, so it is noted before."""
         self.settings = settings
         self.recipe = recipe
         self.machine = machine
@@ -59,8 +61,8 @@ class Classifier(LightningModule):
         self.validation = ValidationFigures(len(counts))
         self.learning_rate = recipe.learning_rate
         """The rate of the last step that was taken."""
-        self.last_loss: Tensor
-        """The mean loss of this process's share of the last step."""
+        self.last_losses: Tensor
+        """The losses of this process's share of the last piece of a step; empty where it had none."""
         self.on_trial = False
         """Whether only rates are tried out: without a schedule, and a loss that explodes is no fault."""
         self._diverged: Tensor | None = None
@@ -92,7 +94,7 @@ class Classifier(LightningModule):
         mixed, targets = self.mixing(normalise(batch.pictures, self.spec), batch.labels)
         main, auxiliary = logits(self._answers(mixed))
         losses = self.loss(main, targets)
-        self.last_loss = losses.detach().mean()
+        self.last_losses = losses.detach() if batch.counted else losses.detach()[:0]
         self._watch(losses.detach())
         if batch.counted:
             self.train_loss.update(losses.detach())
@@ -109,27 +111,30 @@ class Classifier(LightningModule):
             return
         bad = ~torch.isfinite(losses).all()
         self._diverged = bad if self._diverged is None else self._diverged | bad
-        if self.device.type == "cpu" or self.trainer.global_step % 50 == 0:
-            self.raise_if_diverged()
+        # Several processes stop together when the step has ended, lest one waits for another that has gone.
+        if self.device.type == "cpu" and self.trainer.world_size == 1 and self.has_diverged():
+            raise self.diverged_error(self.trainer.global_step + 1)
 
-    def raise_if_diverged(self) -> None:
-        """Raise DivergedError if a loss since the start was NaN or infinite."""
-        if self._diverged is not None and bool(self._diverged):
-            raise DivergedError(
-                "the loss became NaN or infinite",
-                where=f"epoch {self.current_epoch + 1}, step {self.trainer.global_step + 1}",
-                accepted="no model was written",
-                remedy=f"use a learning_rate below {self.recipe.learning_rate:g}"
-                " or trainer.gradient_clip_val=1.0",
-            )
+    def has_diverged(self) -> bool:
+        """Whether a loss of this process was NaN or infinite since the start."""
+        return self._diverged is not None and bool(self._diverged)
+
+    def diverged_error(self, step: int) -> DivergedError:
+        """The error for a loss that was not finite in some process, in the step or shortly before."""
+        return DivergedError(
+            "the loss became NaN or infinite",
+            where=f"epoch {self.current_epoch + 1}, step {step}",
+            accepted="no model was written",
+            remedy=f"use a learning_rate below {self.recipe.learning_rate:g}, trainer.gradient_clip_val=1.0"
+            " or on_nan=rollback",
+        )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Remember the rate of this step."""
         self.learning_rate = float(optimizer.param_groups[0]["lr"])
 
     def on_validation_epoch_start(self) -> None:
-        """A model that has diverged is not worth validating."""
-        self.raise_if_diverged()
+        """Begin to add up."""
         self.validation.reset()
 
     def validation_step(self, batch: Work, batch_idx: int) -> None:
@@ -152,6 +157,7 @@ class Classifier(LightningModule):
             recipe.learning_rate,
             fused=bool(self.machine.fused.value),
             head=self.head,
+            vectors=self.vectors,
         )
         if self.on_trial:
             return optimizer
@@ -174,15 +180,12 @@ class Classifier(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Called by Lightning, which refuses to clip for a fused optimizer, also where no scaler is at work."""
-        if gradient_clip_val is None or self.trainer.scaler is not None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, Sharded) and gradient_clip_val and gradient_clip_algorithm != "value":
+            strategy.clip_norm(gradient_clip_val)
+        elif gradient_clip_val is None or self.trainer.scaler is not None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.network.parameters(), gradient_clip_val)
         elif gradient_clip_val > 0:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Called by Lightning; it does not ask callbacks about a checkpoint of weights alone."""
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, MovingAverage) and "callbacks" not in checkpoint:
-                checkpoint["state_dict"] = callback.averaged()

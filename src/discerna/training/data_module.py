@@ -83,6 +83,11 @@ class PictureData(LightningDataModule):
                 plan.pictures,
             )
 
+    def batches(self, limit: float | None) -> int:
+        """How many an epoch has, each a piece of a step; no more than Lightning's `limit_train_batches`."""
+        count = len(self._plan.piece_sizes())
+        return count if limit is None else min(count, limit) if type(limit) is int else int(count * limit)
+
     def train_dataloader(self) -> TrainLoader:
         """Called by Lightning."""
         assert self.trainer is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
+from discerna.directories.write_aside import written_whole
 from discerna.progress import Advance, Progress
 from discerna.settings.train import TrainSettings
 from discerna.training.classifier import Classifier
@@ -41,14 +42,34 @@ class EpochRecord(Callback):
         self._progress = progress
         self._foretell = foretell
         self._on_row = on_row
+        self._resumed: dict[str, Any] | None = None
+        self._first: tuple[int, float] | None = None
+        """The first step of this process: its number, and the time it took the epoch to get there."""
         self._bars = ExitStack()
         self._advance: Advance = lambda count, note: None
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Open the epoch's bar."""
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Let metrics.csv say what this training knows; go on in the midst of an epoch."""
+        if trainer.is_global_zero and self._file is not None:
+            write_rows(self._file, self.rows)
+        if self._resumed is None:
+            return
+        pl_module.learning_rate = float(self._resumed["rate"])
         pl_module.train_loss.reset()
-        self._began = time.monotonic()
-        self._trained = 0.0
+        if trainer.is_global_zero:
+            pl_module.train_loss.go_on_from(self._resumed["loss"])
+        self._open_epoch(trainer, float(self._resumed["trained"]))
+        self._seen, self._validated = int(self._resumed["seen"]), bool(self._resumed["validated"])
+        self._advance(trainer.fit_loop.epoch_loop.batch_progress.current.ready, "")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Begin to add up."""
+        pl_module.train_loss.reset()
+        self._open_epoch(trainer, 0.0)
+
+    def _open_epoch(self, trainer: Trainer, trained: float) -> None:
+        self._began = time.monotonic() - trained
+        self._trained = trained
         self._seen = 0
         self._validated = False
         name = f"epoch {trainer.current_epoch + 1}/{self._settings.epochs}"
@@ -81,7 +102,6 @@ class EpochRecord(Callback):
         """Make the row of the epoch."""
         self._close()
         assert isinstance(pl_module, Classifier)
-        pl_module.raise_if_diverged()
         figures = {
             "train_loss": pl_module.train_loss.compute(),
             "learning_rate": pl_module.learning_rate,
@@ -102,6 +122,26 @@ class EpochRecord(Callback):
                 append_row(self._file, row)
             self._on_row(row)
 
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Called by Lightning."""
+        self._module: Classifier = pl_module
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps; all processes ask, since the loss is added up over them."""
+        return {
+            "rows": [dict(row) for row in self.rows],
+            "trained": self._trained,
+            "seen": self._seen,
+            "validated": self._validated,
+            "loss": self._module.train_loss.sums(),
+            "rate": self._module.learning_rate,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called by Lightning."""
+        self._resumed = state_dict
+        self.rows[:] = state_dict["rows"]
+
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Leave no bar behind."""
         self._close()
@@ -115,13 +155,16 @@ class EpochRecord(Callback):
         self._advance = lambda count, note: None
 
     def _tell_time(self, done: int, steps: int) -> None:
-        if done == 1 < steps:
-            self._warmed = self._trained
-        elif done == min(steps, MEASURED_STEPS + 1):
+        """Foretell the epoch from some steps after the first one of this process, which warms up."""
+        if self._first is None:
+            self._first = (done, self._trained)
+            if steps > 1:
+                return
+        first, warmed = self._first
+        if done == steps or done == first + MEASURED_STEPS:
             self._foretell = False
-            each = (self._trained - self._warmed) / (done - 1) if steps > 1 else self._trained
-            seconds = self._trained + each * (steps - done)
-            LOG.info("training on the CPU: about %s an epoch", duration(seconds))
+            each = (self._trained - warmed) / (done - first) if done > first else self._trained
+            LOG.info("training on the CPU: about %s an epoch", duration(warmed + each * (steps - first)))
 
     def _tell(self, row: dict[str, float]) -> None:
         columns = [
@@ -159,6 +202,16 @@ FIELDS = [
     "epoch", "train_loss", "valid_loss", "valid_accuracy", "valid_top5", "learning_rate", "pictures_per_second",
 ]  # fmt: skip
 """Columns of metrics.csv, the same for every run."""
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write metrics.csv anew: whatever stands there of epochs that are trained again, or half of a row, is gone."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    with written_whole(path) as aside:
+        for row in rows:
+            append_row(aside, dict(row))
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:

@@ -10,6 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from discerna.errors import OutOfMemoryError, OutputError, ProcessError, SettingsError
 from discerna.machine import is_out_of_memory
 from discerna.settings.train import TrainSettings
+from discerna.training.keyed_loader import is_of_dead_worker
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def clear_failures(settings: TrainSettings) -> Iterator[None]:
             remedy="make room, or choose another output",
         ) from None
     except (MemoryError, RuntimeError) as error:
-        if "DataLoader worker" in str(error):
+        if is_of_dead_worker(error):
             raise ProcessError(
                 "a process that reads pictures ended",
                 where=str(error).splitlines()[0],

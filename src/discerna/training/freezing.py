@@ -23,8 +23,17 @@ class BodyFreezing(Callback):
         self._epochs = epochs
         self._head = frozenset(head)
 
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """A training may go on in the midst of an epoch, whose start it does not see."""
+        self._freeze(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Freeze or thaw, as the epoch's number says."""
+        self._freeze(trainer, pl_module)
+        if trainer.current_epoch == self._epochs:
+            LOG.info("the body learns from now on")
+
+    def _freeze(self, trainer: Trainer, pl_module: Any) -> None:
         network: nn.Module = pl_module.network
         frozen = trainer.current_epoch < self._epochs
         for name, parameter in network.named_parameters():
@@ -34,5 +43,3 @@ class BodyFreezing(Callback):
         for name, module in network.named_modules():
             if isinstance(module, _BatchNorm):
                 module.train(not frozen or any(own.startswith(f"{name}.") for own in self._head))
-        if trainer.current_epoch == self._epochs:
-            LOG.info("the body learns from now on")

@@ -7,6 +7,9 @@ is asked for, which is after a restart has restored them.
 
 from __future__ import annotations
 
+import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from discerna.errors import UnreadablePictureError
-from discerna.images.loading import Batch, PictureDataset, collate
+from discerna.images.loading import Batch, PictureDataset, collate, leave_signals
 from discerna.training.batch_plan import BatchPlan, Share
+
+LOG = logging.getLogger("discerna")
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -88,7 +93,7 @@ class ValidationLoader:
         mine = list(range(process, total, processes))
         longest = -(-total // processes)
         steps = -(-longest // batch_size)
-        self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total) for i in range(steps)]
+        self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total, [0]) for i in range(steps)]
         self.dataset = dataset
         self.workers = workers
         self.trainer = trainer
@@ -106,18 +111,53 @@ class ValidationLoader:
 def _load(
     dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool, broke: Broke
 ) -> Iterator[tuple[Share, Batch]]:
-    batches = [[(epoch, i) for i in share.pictures or [0]] for share in shares]
+    left = shares
+    retried = False
+    while left:
+        try:
+            for batch in _batches(dataset, left, epoch, workers, on_gpu):
+                share, *left = left
+                if share.pictures:  # of a stand-in the process tells whose picture it is
+                    for i, error in batch.errors:
+                        broke(i, error, epoch)
+                yield share, batch
+            return
+        except RuntimeError as error:
+            # What a batch holds follows from its position, so new workers give what the dead ones would have given.
+            if retried or not is_of_dead_worker(error):
+                raise
+            retried = True
+            LOG.warning(
+                "a process that reads pictures was killed; others go on from where it was: %s",
+                _first_line(error),
+            )
+
+
+def _batches(
+    dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool
+) -> Iterator[Batch]:
     loader: DataLoader[Any] = DataLoader(
         dataset,
-        batch_sampler=batches,  # a list of lists is a sampler of batches
+        batch_sampler=[[(epoch, i) for i in share.pictures or share.stand_ins] for share in shares],
         num_workers=workers,
         collate_fn=collate,
         pin_memory=workers > 0 and on_gpu,
+        worker_init_fn=leave_signals,
     )
-    for share, batch in zip(shares, loader, strict=True):
-        for i, error in batch.errors:
-            broke(i, error, epoch)
-        yield share, batch
+    batches = iter(loader)
+    if workers and threading.current_thread() is threading.main_thread():
+        # torch lets the death of a worker raise wherever the training is then; asked for a batch, it tells as well.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield from batches
+
+
+def is_of_dead_worker(error: BaseException) -> bool:
+    """Whether a loader says that one of its workers is gone."""
+    return "DataLoader worker" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def _work(share: Share, batch: Batch, side: int, smallest: int) -> Work:

@@ -27,7 +27,7 @@ from discerna.networks.assembly import (
 from discerna.networks.input_sizes import default_preprocessing
 from discerna.networks.registration import own_names
 from discerna.networks.skeletons import check_runs
-from discerna.progress import Progress
+from discerna.progress import SILENT, Progress
 from discerna.recipes.auto import OFF, choose, waste
 from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
@@ -38,7 +38,10 @@ from discerna.settings.train import TrainSettings
 from discerna.training.batch_plan import BatchPlan
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
+from discerna.training.decisions import Decisions, cut_smaller
 from discerna.training.rate_finder import USUAL
+from discerna.training.sameness import check_same, is_extended
+from discerna.training.sharding import refuse_what_cannot_be_sharded
 from discerna.training.time_budget import TimeBudget
 from discerna.training.trainer import find_rate
 from discerna.wording import align
@@ -59,40 +62,103 @@ class Preparation:
     spec: ModelSpec
     """Of the model that will come out."""
     classifier: Classifier
+    directory: ModelDirectory | None
+    """That of the model that training began from."""
+    began: float
 
 
 def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: Progress) -> Preparation:
     """Open the data, choose, make the network; `began` is when the command did."""
+    decided = Decisions.read(folder)
+    settings = cut_smaller(settings, decided.pieces)
     processes = machines.processes(settings.trainer)
     directory = given_directory(settings)
     data = PictureData.open(
         settings, folder, progress
     )  # before weights are fetched or made, which may take long
     _check_monitor(settings, data)
+    if processes.value == 1 or machines.is_first_process():
+        check_same(folder, settings, data, directory)
+    if is_extended(folder, settings):  # planned anew, they would shrink again
+        settings = replace(settings, start_size=None)
     settings, choices = resolved(settings, data, directory)
     machine = machines.choose(settings.trainer, settings.loading, processes)
+    refuse_what_cannot_be_sharded(settings, machine)
     network, spec = _network(settings, directory, data, progress)
     settings = with_preprocessing(settings, spec.preprocessing)
-    choices = {**choices, **_from_old_transforms(settings)}
+    choices = {**choices, **_from_old_transforms(settings), **_decided(decided)}
     _check_sizes(settings, spec)
-    machine = _layout_for_own(settings, spec, machine)
+    machine = _for_network(settings, spec, network, machine)
     plan = _plan(settings, data, network, machine)
     _tell_start(settings, data, spec, machine, plan, choices)
+    ready = Preparation(
+        settings=settings,
+        choices=choices,
+        machine=machine,
+        data=data,
+        spec=spec,
+        classifier=_classifier(network, settings, spec, data, machine, plan, began),
+        directory=directory,
+        began=began,
+    )
+    return (
+        _with_found_rate(ready, network, plan, decided, folder) if settings.learning_rate == "find" else ready
+    )
+
+
+def _decided(decided: Decisions) -> dict[str, Choice]:
+    """What was decided before a restart, which is told as what a recipe chose is."""
+    if decided.pieces is None:
+        return {}
+    return {"trainer.accumulate_grad_batches": Choice(decided.pieces, "memory ran out with larger pieces")}
+
+
+def again(ready: Preparation, pieces: int | None) -> Preparation:
+    """The same with a fresh network and each batch in so many pieces, for a training that starts once more."""
+    settings = cut_smaller(ready.settings, pieces)
+    network, spec = _network(settings, ready.directory, ready.data, SILENT)
+    plan = _plan(settings, ready.data, network, ready.machine)
+    classifier = _classifier(network, settings, spec, ready.data, ready.machine, plan, ready.began)
+    return replace(ready, settings=settings, classifier=classifier)
+
+
+def _classifier(
+    network: nn.Module,
+    settings: TrainSettings,
+    spec: ModelSpec,
+    data: PictureData,
+    machine: Machine,
+    plan: BatchPlan,
+    began: float,
+) -> Classifier:
+    """The classifier around the network, and the data ready for it."""
+    if settings.learning_rate == "find":
+        settings = replace(settings, learning_rate=USUAL)
+    recipe = Recipe.of(settings)
+    data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
     budget = TimeBudget(settings.max_minutes, began, len(data.valid)) if settings.max_minutes else None
     head = head_of(spec)
+    return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
 
-    def classifier_of(network: nn.Module, settings: TrainSettings) -> Classifier:
-        recipe = Recipe.of(settings)
-        data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
-        return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
 
-    if settings.learning_rate == "find":
-        trial = classifier_of(copy.deepcopy(network), replace(settings, learning_rate=USUAL))
-        found = find_rate(trial, data, settings, machine)
-        LOG.info("learning_rate %g: %s", found.value, found.reason)
-        settings = replace(settings, learning_rate=found.value)
-        choices = {**choices, "learning_rate": found}
-    return Preparation(settings, choices, machine, data, spec, classifier_of(network, settings))
+def _with_found_rate(
+    ready: Preparation, network: nn.Module, plan: BatchPlan, decided: Decisions, folder: RunFolder
+) -> Preparation:
+    """With the rate that a trial on a copy of the network finds, or has found before a restart."""
+    data, machine = ready.data, ready.machine
+    if decided.learning_rate is None:
+        own = replace(ready.settings, learning_rate=USUAL)
+        trial = _classifier(copy.deepcopy(network), own, ready.spec, data, machine, plan, ready.began)
+        found = find_rate(trial, data, own, machine)
+        if machines.is_first_process():
+            decided.but(learning_rate=found.value, reason=found.reason).write(folder)
+    else:
+        found = Choice(decided.learning_rate, decided.reason)
+    LOG.info("learning_rate %g: %s", found.value, found.reason)
+    settings = replace(ready.settings, learning_rate=found.value)
+    classifier = _classifier(network, settings, ready.spec, data, machine, plan, ready.began)
+    choices = {**ready.choices, "learning_rate": found}
+    return replace(ready, settings=settings, choices=choices, classifier=classifier)
 
 
 def _network(
@@ -244,7 +310,11 @@ def _check_sizes(settings: TrainSettings, spec: ModelSpec) -> None:
     check_runs(architecture, spec.arguments, start)
 
 
-def _layout_for_own(settings: TrainSettings, spec: ModelSpec, machine: Machine) -> Machine:
+def _for_network(settings: TrainSettings, spec: ModelSpec, network: nn.Module, machine: Machine) -> Machine:
+    """The choices that depend on the network."""
+    if machine.processes.value > 1 and not has_batch_norm(network):
+        none = Choice(False, "the network has no batch normalisation")
+        machine = replace(machine, sync_batchnorm=none)
     if settings.trainer.channels_last == "auto" and spec.network in own_names():
         reason = "a network of your own may flatten by view, which fails in that layout"
         return replace(machine, channels_last=Choice(False, reason))
@@ -265,7 +335,7 @@ def _tell_start(
         len(data.labels),
         len(data.train),
         len(data.valid),
-        -(-len(plan.piece_sizes()) // plan.pieces),
+        len(plan.steps()),
         settings.random_seed,
     )
     size = spec.preprocessing
@@ -278,10 +348,12 @@ def _tell_start(
     rows += machine.lines()
     LOG.info("%s", align(rows, indent="  "))
     if plan.processes > 1:
+        own_statistics = plan.smallest > 1 and not machine.sync_batchnorm.value
         LOG.info(
-            "%d processes share each batch of %d: same pictures and order as one; dropout and batch statistics differ",
+            "%d processes share each batch of %d: same pictures and order as one; %s",
             plan.processes,
             settings.batch_size,
+            "dropout and batch statistics differ" if own_statistics else "dropout differs",
         )
 
 

@@ -53,5 +53,5 @@ _EXPECTED = (
     r".*number of training batches .* is smaller than the logging interval.*",  # small data is welcome
     r".*Checkpoint directory .* exists and is not empty.*",  # a run folder of ours
     r".*GPU available but not used.*",  # trainer=cpu was typed
-    r".*`compute` method of metric .* was called before the `update` method.*",  # more processes than pictures
+    r".*``compute`` method of metric .* was called before the `update` method.*",  # more processes than pictures
 )

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 
 from discerna.machine import Choice
 
@@ -32,6 +34,8 @@ class RateSweep(Callback):
         """Smoothed."""
         self._shares: list[float] = []
         self._sum = 0.0
+        self._pieces: list[Tensor] = []
+        """Sum and number of the losses of each piece of the step, in this process."""
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Remember by how much the layers' rates differ."""
@@ -39,7 +43,9 @@ class RateSweep(Callback):
         self._shares = [rate / max(rates) for rate in rates]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Set the rate of the step."""
+        """Set the rate of a step that begins."""
+        if self._pieces:
+            return
         rate = LOWEST * (HIGHEST / LOWEST) ** (len(self.rates) / (STEPS - 1))
         for group, share in zip(trainer.optimizers[0].param_groups, self._shares, strict=True):
             group["lr"] = rate * share
@@ -48,8 +54,14 @@ class RateSweep(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the loss, the same on all processes."""
-        value = float(trainer.strategy.reduce(pl_module.last_loss, reduce_op="mean"))
+        """Note the loss of the whole step, the same on all processes."""
+        losses = pl_module.last_losses
+        self._pieces.append(torch.stack([losses.sum(), losses.new_tensor(float(losses.numel()))]))
+        if trainer.global_step < len(self.rates):  # a piece, and others will follow
+            return
+        total, count = trainer.strategy.reduce(torch.stack(self._pieces).sum(dim=0), reduce_op="sum")
+        self._pieces.clear()
+        value = float(total / count)
         self._sum = _MEMORY * self._sum + (1 - _MEMORY) * value
         self.losses.append(self._sum / (1 - _MEMORY ** len(self.rates)))
         exploded = not self.losses[-1] <= _EXPLODED * min(self.losses)

@@ -170,14 +170,31 @@ class PlateauWatch(Callback):
 
     def __init__(self, monitor: str) -> None:
         self._monitor = monitor
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Called by Lightning when the figures of a validation are there."""
+        self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Called by Lightning when the figures of the epoch are there."""
+        # Without a validation Lightning shows the figures of an earlier one.
+        if not self._validated and self._monitor != "train_loss":
+            return
+        self._validated = False
         figure = trainer.callback_metrics.get(self._monitor)
         for config in trainer.lr_scheduler_configs:
             factor = getattr(config.scheduler, "lr_lambdas", [None])[0]  # one for all groups of weights
             if isinstance(factor, Plateau) and figure is not None:
                 factor.observe(float(figure))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"validated": self._validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called by Lightning."""
+        self._validated = bool(state_dict["validated"])
 
 
 def _hurried(factor: Factor, steps: int, budget: TimeBudget) -> Factor:

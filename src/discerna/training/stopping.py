@@ -53,6 +53,12 @@ class PatientStopping(EarlyStopping):
             return False, f"{reason} The rate is brought down first."
         return stop, reason
 
+    def _validate_condition_metric(self, logs: dict[str, Tensor]) -> bool:
+        limit = self._trainer.max_steps
+        if self.monitor not in logs and 0 < limit <= self._trainer.global_step:
+            return False  # the training is over before its first validation
+        return super()._validate_condition_metric(logs)
+
     def _is_too_early(self) -> bool:
         """Whether Lightning would train on, because of min_epochs or min_steps."""
         trainer = self._trainer

@@ -21,6 +21,14 @@ class TimeBudget(Callback):
         """Of the time for training, what has gone."""
         self.ended = False
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: a training that goes on has so much less time."""
+        return {"seconds": time.monotonic() - self._began}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called by Lightning."""
+        self._began -= float(state_dict["seconds"])
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """What came before is not training time, but it has gone."""
         self._started = time.monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,36 +12,66 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary
+from lightning.pytorch.callbacks import Checkpoint, ModelSummary
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import Tensor
 
+from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import DivergedError, Terminated
-from discerna.machine import Choice, Machine
+from discerna.errors import Terminated
+from discerna.machine import Choice, Machine, machines
 from discerna.progress import Progress
 from discerna.settings.recipe import Recipe
 from discerna.settings.scheduler import PlateauSettings
-from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.settings.train import TrainSettings
 from discerna.training.averaging import MovingAverage
 from discerna.training.bad_pictures import BadPictureWatch
+from discerna.training.best_epoch import BestEpoch, network_weights
+from discerna.training.checkpoint_io import WholeCheckpoints, unfit
+from discerna.training.checkpoints import Checkpoints, Origin
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.epoch_record import EpochRecord
 from discerna.training.extensions import build_callbacks, build_loggers
 from discerna.training.failures import clear_failures
 from discerna.training.freezing import BodyFreezing
+from discerna.training.interruption import Interruption
 from discerna.training.quiet import quiet_lightning
 from discerna.training.rate_finder import STEPS, RateSweep, suggestion
 from discerna.training.schedules import PlateauWatch
+from discerna.training.sharding import build_strategy
 from discerna.training.stopping import build_stopping, reason
 from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
 
 # Settings of the group that are not Lightning's, or that the machine has decided.
-_OURS = {"accelerator", "devices", "strategy", "precision", "channels_last", "fused", "threads"}
+_OURS = {
+    "accelerator",
+    "devices",
+    "strategy",
+    "precision",
+    "channels_last",
+    "sync_batchnorm",
+    "fused",
+    "threads",
+}
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What `fit` trains."""
+
+    classifier: Classifier
+    data: PictureData
+    settings: TrainSettings
+    machine: Machine
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -58,37 +87,26 @@ class FitOutcome:
 
 
 def fit(
-    classifier: Classifier,
-    data: PictureData,
-    settings: TrainSettings,
-    machine: Machine,
+    ready: Fitting,
     folder: RunFolder,
     progress: Progress,
     on_row: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> FitOutcome:
-    """Train, and give back the weights of the best epoch; `on_row` hears of each epoch, in the first process."""
+    """Train on from the newest checkpoint in the folder, or from the start; give back the weights of the best epoch.
+
+    `on_row` hears of each epoch, in the first process.
+    """
+    classifier, data, settings, machine = ready.classifier, ready.data, ready.settings, ready.machine
     if torch.get_num_threads() != machine.threads.value:
         torch.set_num_threads(machine.threads.value)
-    # The loss of an epoch's training is known only at its end, after the validation.
     recipe = classifier.recipe
-    at_end = True if settings.monitor == "train_loss" else None
-    best = ModelCheckpoint(
-        dirpath=folder.checkpoints,
-        filename="best",
-        monitor=settings.monitor,
-        mode=METRIC_MODES[settings.monitor],
-        save_top_k=1,
-        save_weights_only=True,  # a user's callback may keep what could not be loaded again
-        save_on_train_epoch_end=at_end,
-        enable_version_counter=False,
-    )
-    # ModelCheckpoint's own save_last writes only when an epoch is the best.
-    last = ModelCheckpoint(dirpath=folder.checkpoints, filename="last", enable_version_counter=False)
     stopping = build_stopping(settings)
     foretell = settings.trainer.accelerator == "auto" and machine.device.value == "cpu"
     metrics_file = folder.metrics if settings.logger.metrics_file else None
     record = EpochRecord(settings, metrics_file, progress, foretell, on_row)
-    callbacks: list[Callback] = [record, best, last, *build_callbacks(settings.callbacks, folder.path)]
+    best = BestEpoch(folder.checkpoints, settings.monitor)
+    own = build_callbacks(settings.callbacks, folder.path)
+    callbacks: list[Callback] = [record, best, *own]
     if data.bad is not None:  # first, since an epoch without a readable picture has no figures to record
         callbacks.insert(0, BadPictureWatch(data.bad))
     if stopping is not None:
@@ -97,28 +115,44 @@ def fit(
         callbacks.append(PlateauWatch(settings.monitor))
     if recipe.freeze_epochs:
         callbacks.append(BodyFreezing(recipe.freeze_epochs, classifier.head))
-    if recipe.ema:
-        callbacks.append(MovingAverage(recipe.ema))
+    average = MovingAverage(recipe.ema) if recipe.ema else None
+    if average is not None:
+        callbacks.append(average)
     if classifier.budget is not None:
         callbacks.append(classifier.budget)
     if machine.channels_last.value:
         classifier.network.to(memory_format=torch.channels_last)
     if settings.trainer.enable_model_summary:
         callbacks.append(LoggedSummary())
+    interruption = Interruption()
+    limit = settings.trainer.limit_train_batches
+    checkpoints = Checkpoints(folder, settings, best, interruption, ready.origin, data.batches(limit))
+    callbacks.append(checkpoints)
+    start = newest_whole(folder.checkpoints)
+    shapes = {name: value.shape for name, value in classifier.state_dict().items()}
     with quiet_lightning(), clear_failures(settings):
         trainer = Trainer(
             **_arguments(settings, recipe, machine),
+            plugins=[WholeCheckpoints(shapes), _environment(machine.processes.value > 1)],
             callbacks=callbacks,
             logger=build_loggers(settings.logger.own, folder.path) or False,
             default_root_dir=folder.path,
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in own),
         )
-        with _interruptible(trainer), _own_randomness(machine):
-            trainer.fit(classifier, datamodule=data)
+        with _interruptible(trainer, interruption), _own_randomness(machine), _readable(start, checkpoints):
+            trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
     stopped = reason(trainer, stopping, settings, classifier.budget)
+    # Asked of all processes: each may have a part of the weights only.
+    latest = {} if best.epoch else trainer.strategy.lightning_module_state_dict()
     if not trainer.is_global_zero:
         return FitOutcome(False, {}, 0, stopped, record.rows)
-    weights, epoch = _best_weights(best, trainer, classifier)
-    return FitOutcome(True, weights, epoch, stopped, record.rows)
+    best.raise_if_never_finite()
+    if best.epoch:
+        return FitOutcome(True, best.weights(), best.epoch, stopped, record.rows)
+    # As with max_steps below one epoch.
+    LOG.warning("no epoch was validated; the last weights are kept")
+    weights = network_weights(average.averaged() if average else latest)
+    return FitOutcome(True, weights, max(1, trainer.current_epoch), stopped, record.rows)
 
 
 def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings, machine: Machine) -> Choice:
@@ -141,10 +175,22 @@ def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings
     }
     with quiet_lightning(), clear_failures(settings):
         arguments = {**_arguments(settings, classifier.recipe, machine), **limits}
-        trainer = Trainer(**arguments, callbacks=[sweep], logger=False)
-        with _interruptible(trainer), _own_randomness(machine):
+        plugins: Any = [_environment(machine.processes.value > 1)]
+        trainer = Trainer(**arguments, plugins=plugins, callbacks=[sweep], logger=False)
+        with _interruptible(trainer, Interruption()), _own_randomness(machine):
             trainer.fit(classifier, datamodule=data)
     return suggestion(sweep.rates, sweep.losses)
+
+
+@contextmanager
+def _readable(start: Path | None, checkpoints: Checkpoints) -> Iterator[None]:
+    """What comes of a checkpoint whose parts do not fit what is trained."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        if start is None or checkpoints.has_started:
+            raise
+        raise unfit(start, f"{type(error).__name__}: {error}".splitlines()[0][:200]) from None
 
 
 @contextmanager
@@ -158,15 +204,14 @@ def _own_randomness(machine: Machine) -> Iterator[None]:
 def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dict[str, Any]:
     own = settings.trainer
     passed = {name: getattr(own, name) for name in own.__dataclass_fields__ if name not in _OURS}
-    several = machine.processes.value > 1
+    count = machine.processes.value
     return {
         **passed,
         "accelerator": machine.device.value,
-        "devices": own.devices if isinstance(own.devices, list) else machine.processes.value,
-        # A frozen body has no gradients to exchange, which DDP would wait for.
-        "strategy": ("ddp_find_unused_parameters_true" if recipe.freeze_epochs else "ddp")
-        if several
-        else "auto",
+        "devices": own.devices if isinstance(own.devices, list) else count // machines(count),
+        "num_nodes": machines(count),
+        "strategy": build_strategy(settings, machine, recipe),
+        "sync_batchnorm": machine.sync_batchnorm.value,
         "precision": machine.precision.value,
         "max_epochs": settings.epochs,
         "enable_progress_bar": False,
@@ -175,30 +220,16 @@ def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dic
     }
 
 
-def _best_weights(
-    best: ModelCheckpoint, trainer: Trainer, classifier: Classifier
-) -> tuple[dict[str, Tensor], int]:
-    score = best.best_model_score
-    if score is not None and not math.isfinite(float(score)):
-        raise DivergedError(
-            f"{best.monitor} was not finite in any epoch",
-            accepted="no model was written",
-            remedy="use a smaller learning_rate",
-        )
-    path = Path(best.best_model_path)
-    if not path.is_file():  # no epoch was validated, as with max_steps below one epoch
-        LOG.warning("no epoch was validated; the last weights are kept")
-        weights = {name: value.detach().cpu() for name, value in classifier.network.state_dict().items()}
-        return weights, max(1, trainer.current_epoch)
-    # Never falls back to unpickling: the file is ours, but it may have been replaced.
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    prefix = "network."
-    weights = {
-        name.removeprefix(prefix): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
-    }
-    return weights, int(checkpoint["epoch"]) + 1
+def _environment(several: bool) -> ClusterEnvironment:
+    """Who has started the processes; Lightning's guess takes a lone process on a cluster for one of many."""
+    if not several:
+        return LightningEnvironment()
+    # Signals are ours: Lightning would write a checkpoint in mid-step.
+    return (
+        TorchElasticEnvironment()
+        if TorchElasticEnvironment.detect()
+        else SLURMEnvironment(auto_requeue=False)
+    )
 
 
 class LoggedSummary(ModelSummary):
@@ -221,7 +252,7 @@ class LoggedSummary(ModelSummary):
 
 
 @contextmanager
-def _interruptible(trainer: Trainer) -> Iterator[None]:
+def _interruptible(trainer: Trainer, interruption: Interruption) -> Iterator[None]:
     """Signals stay what they are: Lightning turns them into exits with other codes, and leaves SIGINT ignored."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if main else None
@@ -236,5 +267,8 @@ def _interruptible(trainer: Trainer) -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise
     finally:
+        interruption.leave()
         if main and before is not None:
             signal.signal(signal.SIGINT, before)
+    if interruption.number:  # it came after the last look
+        raise KeyboardInterrupt if interruption.number == signal.SIGINT else Terminated

@@ -45,7 +45,10 @@ def training_record(ready: Preparation, outcome: FitOutcome) -> dict[str, Any]:
 def _recorded(settings: TrainSettings) -> dict[str, Any]:
     """The settings that made the model: no place, no secret, and nothing that looks like code to import."""
     values = without_places(masked(plain(settings)))
-    for where in ("output", "overwrite", "networks", "experiment_name", "registry"):
+    for where in (
+        *("output", "overwrite", "networks", "experiment_name", "registry"),
+        *("resume", "force", "checkpoint", "launch"),
+    ):
         del values[where]
     values["callbacks"] = {name: own.get("_target_") for name, own in settings.callbacks.items()}
     values["logger"] = {"own": {name: own.get("_target_") for name, own in settings.logger.own.items()}}
