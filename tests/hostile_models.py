@@ -709,7 +709,9 @@ add_old(
 add_old(
     "old_number_as_name",
     "an argument whose name has more digits than Python writes",
-    lambda p: edit_text(p, "model_spec.yaml", "init_params:", f"init_params:\n    ? 0x1{'0' * 5000}\n    : 1"),
+    lambda p: edit_text(
+        p, "model_spec.yaml", "init_params:", f"init_params:\n    ? 0x1{'0' * 5000}\n    : 1"
+    ),
 )
 add_old("old_name_in_colour", "a file whose name paints the terminal", lambda p: (
     (p / "model_spec.yaml").rename(p / "\x1b[2Jspec"),

@@ -27,6 +27,7 @@ from discerna.directories.model_dir import (
 from discerna.errors import DivergedError, InvalidModelDirectoryError, OutputError
 from discerna.settings.preprocessing import Preprocessing
 from hostile_models import edit, header_of, seal, with_header
+from picture_sets import TESTS
 
 SEEN = Preprocessing(size=16, fit="crop", resize=18, interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3)
 UNTRAINED = ModelSpec(
@@ -688,7 +689,7 @@ for kind in ("fresh", "overwritten"):
         sys.exit("never ran to its end")
 """
     command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     for kind in ("fresh", "overwritten"):
