@@ -12,6 +12,11 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
+def short(text: str, limit: int = 100) -> str:
+    """The beginning of a text out of a stranger's file, fit for a message: it may have megabytes."""
+    return shown(text[:limit]) + ("…" if len(text) > limit else "")
+
+
 def unicode_text(text: str) -> str:
     r"""The text as a file in UTF-8 can hold it: bytes that are none as escapes, `caf\udce9`."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import shutil
-import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,9 +24,10 @@ from discerna.directories.model_dir import (
     refuse_existing_output,
     write_model_directory,
 )
-from discerna.directories.model_files import file_digest
 from discerna.errors import DivergedError, InvalidModelDirectoryError, OutputError
 from discerna.settings.preprocessing import Preprocessing
+from hostile_models import edit, header_of, seal, with_header
+from picture_sets import TESTS
 
 SEEN = Preprocessing(size=16, fit="crop", resize=18, interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3)
 UNTRAINED = ModelSpec(
@@ -67,35 +67,6 @@ def refused(path: Path, *words: str) -> str:
     for word in words:
         assert word in message, message
     return message
-
-
-def seal(path: Path) -> None:
-    """Give the directory a manifest that fits what lies in it, as one who alters it with intent would."""
-    entries = {
-        file.name: {"sha256": file_digest(file), "size": file.stat().st_size}
-        for file in path.iterdir()
-        if file.name != "manifest.json"
-    }
-    (path / "manifest.json").write_text(json.dumps({"files": entries}))
-
-
-def edit(path: Path, name: str, **changes: object) -> None:
-    content = json.loads((path / name).read_text())
-    (path / name).write_text(json.dumps({**content, **changes}))
-    seal(path)
-
-
-def header_of(path: Path) -> tuple[dict[str, object], bytes]:
-    data = (path / "weights.safetensors").read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    return json.loads(data[8 : 8 + length]), data[8 + length :]
-
-
-def with_header(path: Path, header: str, data: bytes, length: int | None = None) -> None:
-    encoded = header.encode()
-    length = len(encoded) if length is None else length
-    (path / "weights.safetensors").write_bytes(struct.pack("<Q", length) + encoded + data)
-    seal(path)
 
 
 def test_what_is_written_is_read_again(trained: Path):
@@ -461,7 +432,7 @@ def test_json_without_end(trained: Path):
     with (trained / "training.json").open("r+b") as stream:
         stream.truncate(65 << 20)  # takes no room on the disk
     seal(trained)
-    refused(trained, "training.json has 68157440 bytes, 67108864 at most")
+    refused(trained, "training.json has 68157440 bytes, 16777216 at most")
 
 
 def test_an_untrained_model_with_a_record_of_training(trained: Path):
@@ -718,7 +689,7 @@ for kind in ("fresh", "overwritten"):
         sys.exit("never ran to its end")
 """
     command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     for kind in ("fresh", "overwritten"):

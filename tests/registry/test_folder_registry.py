@@ -16,11 +16,13 @@ from discerna.commands import register as registering
 from discerna.directories.model_dir import ModelDirectory
 from discerna.errors import InvalidModelDirectoryError, OutputError, RegistryError, SettingsError
 from discerna.overrides import PACKAGED
+from discerna.registry.description import differences
 from discerna.registry.folder_registry import FolderRegistry
 from discerna.registry.lineage import lineage_of
 from discerna.registry.references import Reference
 from discerna.registry.resolution import resolved
 from discerna.sweeps.multirun import plan
+from hostile_models import edit
 
 
 @pytest.fixture(scope="module")
@@ -446,3 +448,15 @@ def test_a_full_or_foreign_disk_is_told(trained, here, monkeypatch):
     (here / "file").write_text("x")
     with pytest.raises(OutputError):
         discerna.register(model=trained / "poor", name="flowers", registry=here / "file")
+
+
+def test_a_record_of_training_that_a_stranger_wrote(trained, here):
+    """It costs what it tells, neither the registration nor a comparison."""
+    for number, values in enumerate(([1], "text", {"deep": [{"name": 1}]})):
+        strange = shutil.copytree(trained / "good", here / f"strange-{number}")
+        edit(strange, "training.json", settings=values, packages=values, data=values)
+        discerna.register(model=strange, name="strange")
+    registry = FolderRegistry(here / "registry")
+    kept = [(version, registry.fetch(version)) for version in registry.versions("strange")]
+    assert "setting deep" in differences(kept[0], kept[2])
+    assert not any(key.startswith("setting") for key in differences(kept[0], kept[1]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 import zipfile
 from array import array
 from collections.abc import Iterator
@@ -13,13 +12,14 @@ from pathlib import Path
 
 from discerna.archives.archive import DAMAGE, MOST_MEMBERS, Archive, Member
 from discerna.directories.picture_files import has_picture_name
+from discerna.directories.zip_end import ENTRY, zip_end
 from discerna.errors import InvalidDatasetError
 from discerna.wording import shown
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_ENTRY, _LOCAL = 46, 30
-"""Bytes of an entry of the table, and of a member's own header, besides its name."""
+_LOCAL = 30
+"""The bytes of a member's own header, besides its name."""
 
 
 class ZipArchive(Archive):
@@ -80,28 +80,16 @@ class ZipArchive(Archive):
 
     def _refuse_parts_and_long_tables(self) -> None:
         """Look at the end record before the standard library reads the whole table into memory."""
-        with self.path.open("rb") as file:
-            size = file.seek(0, 2)
-            start = max(0, size - 65_557)  # the record, and the longest comment
-            file.seek(start)
-            tail = file.read()
-            found = tail.rfind(b"PK\5\6")
-            if found < 0 or len(tail) < found + 22:
-                raise self.damaged("its table of contents, which stands at the end, is missing")
-            disk, first, table = struct.unpack("<4xHH4xL", tail[found : found + 16])
-            locator = tail[max(0, found - 20) : found]
-            if locator.startswith(b"PK\6\7"):
-                file.seek(min(size, struct.unpack("<8xQ", locator[:16])[0]))
-                record = file.read(56)
-                if len(record) == 56:
-                    disk, first, table = struct.unpack("<16xLL16xQ", record[:48])
-        if disk or first:
+        end = zip_end(self.path)
+        if end is None:
+            raise self.damaged("its table of contents, which stands at the end, is missing")
+        if end.disk or end.first:
             raise InvalidDatasetError(
                 "this is one part of an archive in several files",
                 where=self.where,
                 remedy="join them (zip -s 0 IN --out OUT), or unpack it yourself and pass the folder",
             )
-        if min(table, size) > MOST_MEMBERS * _ENTRY:
+        if end.table > MOST_MEMBERS * ENTRY:
             raise InvalidDatasetError(
                 "the archive has too many members",
                 where=self.where,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from discerna.directories.model_dir import ModelDirectory
 from discerna.errors import RegistryError
-from discerna.networks.assembly import check_tensors
+from discerna.networks.assembly import trained_network
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
 from discerna.registry.folder_registry import FolderRegistry
@@ -65,9 +65,7 @@ def run(settings: RegisterSettings, progress: Progress = SILENT) -> RegisterResu
         check_alias(settings.alias)
     import_user_modules(settings.networks.modules)
     model = ModelDirectory.open(settings.model)
-    if model.spec.state == "untrained":
-        raise model.invalid("the model is untrained", "it has no labels yet", "train it first")
-    check_tensors(model)
+    trained_network(model)  # what is kept can be used: its tensors fit, and are numbers
     registry = open_registry(settings.registry)
     before, held = None, None
     if settings.better_on is not None:

@@ -20,7 +20,7 @@ from discerna.directories.publishing import refuse_existing_output as refuse_exi
 from discerna.errors import DivergedError, InvalidModelDirectoryError, SettingsError
 from discerna.settings.build import build, plain
 from discerna.settings.preprocessing import Preprocessing
-from discerna.wording import shown
+from discerna.wording import short, shown
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +108,7 @@ class ModelDirectory:
         broken = first_not_finite(weights)
         if broken is not None:
             raise self.invalid(
-                "a model that cannot work", f"{files.WEIGHTS} has NaN or infinity in {shown(broken)}"
+                "a model that cannot work", f"{files.WEIGHTS} has NaN or infinity in {short(broken)}"
             )
         return weights
 
@@ -175,6 +175,8 @@ def first_not_finite(weights: Mapping[str, torch.Tensor]) -> str | None:
 
     for name, tensor in weights.items():
         tensor = tensor.detach()
+        if tensor.is_complex():
+            tensor = torch.view_as_real(tensor.resolve_conj())
         # A sum takes no memory, as a mask does; one of doubles may overflow, so a mask decides.
         suspect = tensor.is_floating_point() and not math.isfinite(tensor.sum(dtype=torch.float64))
         if suspect and not torch.isfinite(tensor).all():
@@ -277,6 +279,10 @@ def _has_pictures(folder: Path) -> bool:
 
 def can_be_label(text: str) -> bool:
     """Whether a folder can bear the label, so that image directories can have it."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a pair, which stands for no byte
+        return False
     return text not in ("", ".", "..") and "/" not in text and "\0" not in text
 
 
@@ -307,19 +313,24 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
 def _spec(values: dict[str, Any]) -> ModelSpec:
     """The spec from the content of model.json."""
     values = dict(values)
+    names = {field.name for field in dataclasses.fields(ModelSpec)}
     version = values.pop("format_version", None)
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise files.damaged(f"{files.MODEL} has no format_version from 1 to {FORMAT_VERSION}")
-    seen = values.get("preprocessing")
+    _check_keys(set(values), names, files.MODEL)
+    seen = values["preprocessing"]
     if isinstance(seen, dict):
         newer = sorted(_SINCE_2.keys() & seen.keys())
         if version == 1 and newer:
             raise files.damaged(f"{files.MODEL} is of version 1 and has {', '.join(newer)}")
         values["preprocessing"] = {**_SINCE_2, **seen}
-    names = {field.name for field in dataclasses.fields(ModelSpec)}
-    if set(values) != names:
-        wrong = ", ".join(sorted(map(shown, names ^ set(values))))
-        raise files.damaged(f"{files.MODEL} has missing or unknown keys: {wrong}")
+        known = {field.name for field in dataclasses.fields(Preprocessing)}
+        _check_keys(set(values["preprocessing"]), known, f"the preprocessing of {files.MODEL}")
+        if any(isinstance(value, list) and len(value) != 3 for value in seen.values()):
+            raise files.damaged(f"{files.MODEL} has a mean or std without three numbers")
+    _check_texts(values["labels"], "labels")
+    if isinstance(values["weights_from"], dict):
+        _check_texts(list(values["weights_from"].values()), "weights_from")
     try:
         spec = build(ModelSpec, values)
     except (SettingsError, OverflowError) as error:  # OverflowError: a number beyond what a float holds
@@ -330,6 +341,19 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
     return spec
 
 
+def _check_keys(found: set[str], known: set[str], where: str) -> None:
+    if found != known:
+        wrong = sorted(map(short, found ^ known))
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        raise files.damaged(f"{where} has missing or unknown keys: {', '.join(wrong[:10])}{more}")
+
+
+def _check_texts(values: Any, key: str) -> None:
+    """Refuse at the first, as `build` would tell of each: a million faults fill a memory."""
+    if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
+        raise files.damaged(f"{files.MODEL} has {key} that are not text")
+
+
 def _check_labels(spec: ModelSpec) -> None:
     if bool(spec.labels) != (spec.state == "trained"):
         raise files.damaged(f"{files.MODEL} is {spec.state} and has {len(spec.labels)} labels")
@@ -337,4 +361,4 @@ def _check_labels(spec: ModelSpec) -> None:
         raise files.damaged(f"{files.MODEL} has a label twice")
     for label in spec.labels:
         if not can_be_label(label):
-            raise files.damaged(f"{files.MODEL} has the label {shown(label)!r}, which no folder can bear")
+            raise files.damaged(f"{files.MODEL} has the label {short(label)!r}, which no folder can bear")

@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from discerna.errors import InvalidModelDirectoryError
-from discerna.wording import shown
+from discerna.wording import short, shown
 
 MODEL = "model.json"
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.json"
 MANIFEST = "manifest.json"
 
-JSON_LIMIT = 64 << 20
-HEADER_LIMIT = 100 << 20  # the library's own limit
+JSON_LIMIT = 16 << 20  # 38,000 epochs of a training, or 600,000 labels; the header of 100,000 tensors
+WEIGHTS_LIMIT = 1 << 36  # a file of holes takes no room on a disk, and hours to compare
 DEPTH_LIMIT = 64  # ours nest about five deep; Python itself gives up near a thousand
+VALUES_LIMIT = 1 << 20  # an empty list has three bytes in a file, and seventy in memory
+
+PHRASE_LIMIT = 1000  # of what messages repeat
 
 FILE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -57,7 +60,7 @@ def told_of(where: str) -> Iterator[None]:
         yield
     except Fault as fault:
         raise InvalidModelDirectoryError(
-            fault.problem, where=where, accepted=fault.found, remedy=fault.remedy
+            fault.problem, where=where, accepted=short(fault.found, PHRASE_LIMIT), remedy=fault.remedy
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = (error.strerror if isinstance(error, OSError) else None) or in_one_phrase(error)
@@ -71,7 +74,8 @@ def told_of(where: str) -> Iterator[None]:
 
 def in_one_phrase(error: Exception) -> str:
     """Another error's text, fit to be a part of ours."""
-    return shown(" ".join(str(error).split())).replace("; ", ", ") or type(error).__name__
+    told = short(" ".join(str(error)[: 2 * PHRASE_LIMIT].split()), PHRASE_LIMIT)
+    return told.replace("; ", ", ") or type(error).__name__
 
 
 def damaged(found: str) -> Fault:
@@ -92,7 +96,7 @@ def read_manifest(folder: Path) -> dict[str, tuple[str, int]]:
     listed = {}
     for name, entry in files.items():
         if not FILE_NAME.fullmatch(name) or name not in (MODEL, WEIGHTS, TRAINING):
-            raise altered(f"{MANIFEST} lists {shown(name)!r}, which no model directory has")
+            raise altered(f"{MANIFEST} lists {short(name)!r}, which no model directory has")
         if not isinstance(entry, dict) or set(entry) != {"sha256", "size"}:
             raise damaged(f"{MANIFEST} has no SHA-256 and size of {name}")
         digest, size = entry["sha256"], entry["size"]
@@ -131,6 +135,7 @@ def check_plain_files(folder: Path) -> list[str]:
 def check_content(folder: Path, listed: Mapping[str, tuple[str, int]]) -> None:
     """Compare every file with its size and SHA-256 in the manifest; all sizes first, as they cost nothing."""
     for name, (_, size) in listed.items():
+        check_size(folder / name, WEIGHTS_LIMIT if name == WEIGHTS else JSON_LIMIT)
         found = (folder / name).stat().st_size
         if found != size:
             raise damaged(f"{name} has {found} bytes, {MANIFEST} says {size}")
@@ -147,22 +152,35 @@ def file_digest(path: Path) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object: of bounded size and depth, no key twice, finite numbers, and nothing to be imported."""
-    size = path.stat().st_size
-    if size > JSON_LIMIT:
-        raise damaged(f"{path.name} has {size} bytes, {JSON_LIMIT} at most")
+    check_size(path, JSON_LIMIT)
     return parse_object(path.read_bytes(), path.name)
+
+
+def check_size(path: Path, limit: int) -> None:
+    """Refuse a file of more bytes than it can have."""
+    size = path.stat().st_size
+    if size > limit:
+        raise damaged(f"{path.name} has {size} bytes, {limit} at most")
 
 
 def parse_object(data: bytes, name: str) -> dict[str, Any]:
     """The JSON object in `data`, which messages call `name`."""
+    value = parse_json(data, name)
+    if not isinstance(value, dict):
+        raise damaged(f"{name} is no JSON object")
+    return value
+
+
+def parse_json(data: bytes, name: str) -> Any:
+    """The JSON in `data`, which messages call `name`: no key twice, few and finite values, nothing to be imported."""
+    if sum(map(data.count, (b",", b":", b"[", b"{"))) > VALUES_LIMIT:
+        raise damaged(f"{name} holds more than {VALUES_LIMIT} values")
     try:
         value = json.loads(data.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
     except RecursionError:
         raise damaged(f"{name} is nested too deeply") from None
     except ValueError as error:
         raise damaged(f"{name} is not JSON ({in_one_phrase(error)})") from None
-    if not isinstance(value, dict):
-        raise damaged(f"{name} is no JSON object")
     _check_values(value, name)
     return value
 
@@ -172,7 +190,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(keys) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} stands twice")
+        raise ValueError(f"the key '{short(twice)}' stands twice")
     return keys
 
 
@@ -181,19 +199,21 @@ def _no_constant(text: str) -> NoReturn:
 
 
 def _check_values(value: Any, name: str) -> None:
-    pending = [(value, 1)]  # a list, not recursion, so that depth is ours to limit
-    while pending:
-        item, depth = pending.pop()
-        if depth > DEPTH_LIMIT:
-            raise damaged(f"{name} is nested too deeply")
-        if isinstance(item, dict):
-            if "_target_" in item:
-                raise altered(f"{name} asks to import something (_target_)")
-            pending += [(inner, depth + 1) for inner in item.values()]
-        elif isinstance(item, list):
-            pending += [(inner, depth + 1) for inner in item]
-        elif isinstance(item, float) and not math.isfinite(item):
-            raise damaged(f"{name} holds a number that is not finite")
+    level = [value]  # all that lies equally deep; not recursion, so that depth is ours to limit
+    for _ in range(DEPTH_LIMIT):
+        deeper: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                if "_target_" in item:
+                    raise altered(f"{name} asks to import something (_target_)")
+                deeper += item.values()
+            elif isinstance(item, list):
+                deeper += item
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise damaged(f"{name} holds a number that is not finite")
+        level = deeper
+    if level:
+        raise damaged(f"{name} is nested too deeply")
 
 
 def read_header(path: Path) -> dict[str, tuple[int, ...]]:
@@ -202,7 +222,7 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     with path.open("rb") as stream:
         start = stream.read(8)
         length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(HEADER_LIMIT, size - 8):
+        if len(start) < 8 or length > min(JSON_LIMIT, size - 8):
             raise damaged(f"the header of {path.name} does not fit into the file")
         header = parse_object(stream.read(length), f"the header of {path.name}")
     metadata = header.pop("__metadata__", {})
@@ -228,7 +248,7 @@ MOST_DIMENSIONS = 16
 
 def _tensor(entry: Any, name: str, path: Path) -> tuple[tuple[int, ...], tuple[int, int]]:
     """The shape of a tensor and the bytes where it lies."""
-    wrong = damaged(f"the header of {path.name} tells nonsense of the tensor {shown(name)!r}")
+    wrong = damaged(f"the header of {path.name} tells nonsense of the tensor {short(name)!r}")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise wrong
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]

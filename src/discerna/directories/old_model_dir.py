@@ -19,7 +19,7 @@ from discerna.directories.model_files import MANIFEST, MODEL, Fault, damaged, to
 from discerna.directories.old_labels import parse_label_map
 from discerna.directories.old_weights import read_old_weights
 from discerna.directories.plain_yaml import parse_plain_yaml
-from discerna.wording import shown
+from discerna.wording import short, shown
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ def _refuse_other_things(path: Path) -> None:
     if pictures:
         raise Fault("this is an image directory, not a model directory", pictures, f"{give} as from=")
     if kind:
-        raise Fault("not a model directory", f"{META} says type: {shown(kind)[:100]}", give)
+        raise Fault("not a model directory", f"{META} says type: {short(kind)}", give)
     if (path / SPEC).exists():
         raise damaged(f"{META} is missing")
     inside = next(
@@ -158,14 +158,14 @@ def _refuse_other_flavours(values: dict[str, Any], file: str) -> None:
     if name != "pytorch":
         raise Fault(
             "the model is of another flavour",
-            f"{file} says flavor.name: {shown(name)[:100]}, and only pytorch holds networks for pictures",
+            f"{file} says flavor.name: {short(name)}, and only pytorch holds networks for pictures",
             "give what the designer's ResNet, DenseNet or Train PyTorch Model wrote",
         )
     method = _text(flavour, "serialization_method", file, "flavor.")
     if method != "state_dict":
         raise Fault(
             "the model is a pickle, which is never opened",
-            f"{file} says flavor.serialization_method: {shown(method)[:100]}, and only state_dict is read",
+            f"{file} says flavor.serialization_method: {short(method)}, and only state_dict is read",
             "save its state_dict where the model was made, or train it anew",
         )
 
@@ -180,7 +180,7 @@ def _normalisation(values: dict[str, Any], file: str) -> tuple[list[float], list
         if inputs[0].get("pre_processor") is not None:
             processor = _mapping(inputs[0], "pre_processor", file, "inputs[0].")
             if (cls := processor.get("class")) != NORMALIZER:
-                told = shown(cls)[:100] if isinstance(cls, str) else "no name"
+                told = short(cls) if isinstance(cls, str) else "no name"
                 raise damaged(f"{file} prepares pictures by {told}, and only {NORMALIZER} is known")
             params = _mapping(processor, "init_params", file, "inputs[0].pre_processor.")
     mean, std = (_three(params.get(key, [0.5] * 3), key, file) for key in ("mean", "std"))

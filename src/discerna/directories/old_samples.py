@@ -8,11 +8,10 @@ They are the only trace of how large the pictures were that the model was traine
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 
 from discerna.directories.inner_files import inner_bytes
-from discerna.directories.model_files import Fault
+from discerna.directories.model_files import Fault, parse_json
 
 FILE = "_samples.json"
 
@@ -23,7 +22,7 @@ LIMIT = 64 << 20
 def sample_pictures(folder: Path) -> list[bytes]:
     """The picture files in it, still encoded; none where there are none, or the file makes no sense."""
     try:
-        entries = json.loads(inner_bytes(folder, FILE, LIMIT))
+        entries = parse_json(inner_bytes(folder, FILE, LIMIT), FILE)
         # Up to a comma stands what some writers put first: data:image/png;base64,
         texts = [entry["image"].rpartition(",")[2] for entry in entries]
         return [base64.b64decode(text, validate=True) for text in texts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -9,13 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discerna.directories.model_files import Fault, damaged
-from discerna.wording import shown
+from discerna.directories.zip_end import zip_end
+from discerna.wording import short
 
 if TYPE_CHECKING:
     import torch
 
 LIMIT = 2 << 30
 """The largest of the designer's networks, wide_resnet101_2, has 0.5 GB."""
+
+TABLE_LIMIT = 1 << 20
+"""The tables of contents of theirs have 100 kB."""
+
+_COSTLY = (
+    b"bytearray",
+    b"encode",
+    b"_rebuild_device_tensor_from_cpu_tensor",
+    b"_rebuild_device_tensor_from_numpy",
+)
+"""What torch's reader lets a pickle call and no state dict does: a few bytes of these fill any memory."""
 
 _DATA_PARALLEL = "module."
 
@@ -27,9 +40,12 @@ def read_old_weights(path: Path) -> dict[str, torch.Tensor]:
     size = path.stat().st_size
     if size > LIMIT:
         raise damaged(f"{path.name} has {size} bytes, {LIMIT} at most")
+    if not size:
+        raise damaged(f"{path.name} is empty")
     is_zip = zipfile.is_zipfile(path)
     if is_zip:
         _refuse_compressed(path)
+    _refuse_costly(path)
     try:
         with warnings.catch_warnings():  # of TorchScript, which is refused all the same
             warnings.simplefilter("ignore")
@@ -45,13 +61,16 @@ def read_old_weights(path: Path) -> dict[str, torch.Tensor]:
         raise damaged(f"{path.name} holds no state dict")
     others = [name for name, value in content.items() if not _is_plain(name, value)]
     if others:
-        raise damaged(f"{path.name} holds other things than plain tensors: {shown(str(others[0]))[:100]}")
+        raise damaged(f"{path.name} holds other things than plain tensors: {short(str(others[0]))}")
     prefix = _DATA_PARALLEL if all(name.startswith(_DATA_PARALLEL) for name in content) else ""
     return {name.removeprefix(prefix): tensor.detach() for name, tensor in content.items()}
 
 
 def _refuse_compressed(path: Path) -> None:
     """Refuse what torch.save never writes, and what mapping would take for numbers."""
+    end = zip_end(path)
+    if end is None or end.table > TABLE_LIMIT:
+        raise damaged(f"{path.name} is no whole file of torch.save (its table of contents)")
     try:
         with zipfile.ZipFile(path) as archive:
             compressed = any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist())
@@ -59,6 +78,14 @@ def _refuse_compressed(path: Path) -> None:
         raise damaged(f"{path.name} is no whole file of torch.save ({error})") from None
     if compressed:
         raise damaged(f"{path.name} was packed again, with compression")
+
+
+def _refuse_costly(path: Path) -> None:
+    # Nothing is compressed, so a call stands in the file as it is: module, line break, name, line break.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for name in _COSTLY:
+            if content.find(b"\n" + name + b"\n") >= 0:
+                raise damaged(f"{path.name} makes other things than tensors ({name.decode()})")
 
 
 def _is_plain(name: Any, value: Any) -> bool:

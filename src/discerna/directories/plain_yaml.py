@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from discerna.directories.model_files import Fault, altered, damaged, in_one_phrase
-from discerna.wording import shown
+from discerna.wording import short
 
 DEPTH_LIMIT = 64
 """The designer's nests five deep; PyYAML itself gives up near a thousand."""
@@ -38,7 +38,7 @@ def _refuse_tricks(data: bytes, name: str) -> None:
     for event in yaml.parse(data, Loader=yaml.SafeLoader):
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise altered(f"{name} has the tag {shown(str(tag))[:100]}, and no tag belongs there")
+            raise altered(f"{name} has the tag {short(str(tag))}, and no tag belongs there")
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
             raise altered(f"{name} merges mappings (<<), which does not belong there")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from discerna.directories.model_dir import ModelDirectory, ModelSpec
+from discerna.directories.model_dir import ModelDirectory, ModelSpec, first_not_finite
+from discerna.directories.model_files import in_one_phrase
 from discerna.errors import InvalidModelDirectoryError, SettingsError
 from discerna.images.keys import mix
 from discerna.networks import azure_networks
@@ -27,7 +28,7 @@ from discerna.networks.timm_networks import PREFIX
 from discerna.networks.timm_weights import Adapt, conversion, tagged
 from discerna.progress import SILENT, Progress
 from discerna.settings.preprocessing import Fit, Interpolation, changed
-from discerna.wording import shown
+from discerna.wording import short, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -233,7 +234,7 @@ def _unbuildable(where: str, error: SettingsError) -> InvalidModelDirectoryError
     return InvalidModelDirectoryError(
         "the model's network cannot be built",
         where=where,
-        accepted=" ".join(str(error).split()),
+        accepted=in_one_phrase(error),
         remedy="make the directory anew",
     )
 
@@ -246,7 +247,7 @@ def compare(
 ) -> None:
     """Refuse tensors that are not those of the network; the shapes of those in `free` may differ."""
     missing = [f"{name} is missing" for name in wanted if name not in given]
-    extra = [f"{shown(name)} is unexpected" for name in given if name not in wanted]
+    extra = [f"{short(name)} is unexpected" for name in given if name not in wanted]
     wrong = [
         f"{name} is {list(given[name])}, not {list(wanted[name])}"
         for name in wanted
@@ -266,7 +267,7 @@ def compare(
 def _load(network: nn.Module, weights: Mapping[str, Tensor], where: str, *, assign: bool = False) -> None:
     """Give the network its tensors; each becomes of the network's own type, since fp16 ones would not run."""
     own = network.state_dict()
-    state = OrderedDict((name, tensor.to(own[name].dtype)) for name, tensor in weights.items())
+    state = OrderedDict((name, _converted(weights[name], own[name], name, where)) for name in weights)
     # Ours are written by today's layers: without the versions of those, some would rename what they load.
     state._metadata = own._metadata  # type: ignore[attr-defined]
     try:
@@ -278,3 +279,19 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor], where: str, *, assi
             accepted=shown(" ".join(str(error).split())),
             remedy="copy the directory again, or make it anew",
         ) from error
+
+
+def _converted(tensor: Tensor, own: Tensor, name: str, where: str) -> Tensor:
+    """The tensor in the type of the network's own, which must hold its numbers."""
+    if tensor.dtype == own.dtype:
+        return tensor
+    fits = own.is_complex() or not tensor.is_complex()
+    converted = tensor.to(own.dtype) if fits else tensor
+    if not fits or first_not_finite({name: converted}) is not None:
+        raise InvalidModelDirectoryError(
+            "the weights are not those of the model's network",
+            where=where,
+            accepted=f"{name} is of {tensor.dtype}, with numbers that {own.dtype} cannot hold",
+            remedy="copy the directory again, or make it anew",
+        )
+    return converted

@@ -19,7 +19,7 @@ from discerna.networks.pretrained import TORCHVISION_LICENCE
 from discerna.networks.skeletons import check_runs, skeleton
 from discerna.settings.build import nearest
 from discerna.settings.preprocessing import LARGEST_SIZE, Fit, Interpolation, Preprocessing, changed
-from discerna.wording import counted, listed, shown
+from discerna.wording import counted, listed, short, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -115,12 +115,12 @@ def _network(old: OldModelDirectory) -> _Network:
         raise _unknown(
             old,
             "the class of the model's network is not known",
-            f"it is {_short(f'{spec.module}.{spec.cls}')}, and only the designer's ResNet and DenseNet are read",
+            f"it is {short(f'{spec.module}.{spec.cls}')}, and only the designer's ResNet and DenseNet are read",
         )
     name = params.pop("model_name", None)
     if name not in family.networks:
         near = nearest(name, family.networks) if isinstance(name, str) else ""
-        told = _short(name) if isinstance(name, str) else "no name"
+        told = short(name) if isinstance(name, str) else "no name"
         raise _unknown(
             old,
             "the model's network is not known",
@@ -131,20 +131,19 @@ def _network(old: OldModelDirectory) -> _Network:
     pretrained, option = params.pop("pretrained", None), params.pop(family.option, False)
     if params or type(pretrained) is not bool or type(option) is not bool:
         wrong = next(iter(params), "pretrained" if type(pretrained) is not bool else family.option)
+        told = (
+            short(wrong) if isinstance(wrong, str) else "a name that is no text"
+        )  # nor fit to be one: 5,000 digits
         raise _unknown(
             old,
             "the arguments of the model's network are not understood",
-            f"{_short(str(wrong))} of init_params, where pretrained and {family.option} are true or false",
+            f"{told} of init_params, where pretrained and {family.option} are true or false",
         )
     return _Network(
         name=azure_networks.PREFIX + name if pretrained else name,
         pretrained=pretrained,
         arguments={family.option: True} if option else {},
     )
-
-
-def _short(text: str) -> str:
-    return shown(text)[:100]
 
 
 def _unknown(

@@ -61,8 +61,9 @@ def _flat(version: Version, model: ModelDirectory) -> dict[str, Any]:
         "git": _git(lineage.git),
     }
     training = model.training or {}
-    told |= flat(training.get("settings") or {}, "setting ")
-    told |= {f"package {name}": number for name, number in (training.get("packages") or {}).items()}
+    for key, told_as in (("settings", "setting "), ("packages", "package ")):
+        if isinstance(values := training.get(key), dict):  # a stranger's may hold anything
+            told |= flat(values, told_as)
     return told
 
 

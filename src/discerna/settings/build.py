@@ -81,8 +81,14 @@ def alternatives(hint: Any) -> list[Any]:
     return list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
 
 
+LONGEST_WORD = 200
+"""Beyond it nothing is near; comparing a megabyte out of a stranger's file would take hundreds."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X` for the nearest of the known words, or nothing."""
+    if len(word) > LONGEST_WORD:
+        return ""
     known = list(known)
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if not found and len(word) > 3:
@@ -157,8 +163,14 @@ def unknown_key(key: str, known: Iterable[str]) -> SettingsError:
     return SettingsError("unknown setting", where=key, accepted=accepted, remedy=remedy)
 
 
+LONGEST_VALUE = 1000
+"""More of a wrong value is not repeated."""
+
+
 def _wrong(key: str, value: Any, accepted: str, remedy: str = "") -> SettingsError:
     shown = value if isinstance(value, str) else repr(value)
+    if len(shown) > LONGEST_VALUE:
+        shown = f"{shown[:LONGEST_VALUE]}…"
     return SettingsError("wrong value", where=f"{key}={shown}", accepted=f"it is {accepted}", remedy=remedy)
 
 
@@ -248,7 +260,10 @@ def _scalar(hint: Any, value: Any, key: str, faults: list[SettingsError]) -> Any
     if get_origin(hint) is list:
         if not isinstance(value, list | tuple):
             raise ValueError
-        return [_value(get_args(hint)[0], item, f"{key}[{i}]", faults) for i, item in enumerate(value)]
+        inner = get_args(hint)[0]
+        if inner is str and all(type(item) is str for item in value):
+            return list(value)  # at once, as there may be a million labels
+        return [_value(inner, item, f"{key}[{i}]", faults) for i, item in enumerate(value)]
     if get_origin(hint) is dict:
         if not isinstance(value, Mapping):
             raise ValueError

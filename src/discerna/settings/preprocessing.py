@@ -14,6 +14,9 @@ Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 LARGEST_SIZE = 16384
 """Pictures of more pixels a side fit into no memory, whoever asks for them."""
 
+LARGEST_NUMBER = 1e6
+"""Brightness goes from 0 to 1, and no mean or deviation comes near; far beyond, arithmetic overflows."""
+
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -63,6 +66,13 @@ class Preprocessing:
                 "mean and std need three numbers, std above 0",
                 where=f"mean={self.mean} std={self.std}",
                 accepted="one number for each of red, green and blue",
+            )
+        if max(map(abs, (*self.mean, *self.std, *(1 / std for std in self.std)))) > LARGEST_NUMBER:
+            raise SettingsError(
+                "mean and std are beyond what arithmetic holds",
+                where=f"mean={self.mean} std={self.std}",
+                accepted=f"none is above {LARGEST_NUMBER:g}, no std below {1 / LARGEST_NUMBER:g}",
+                remedy="brightness goes from 0 to 1: give numbers of about that size",
             )
 
     @property

@@ -15,6 +15,10 @@ from discerna.training.trainer import FitOutcome
 PACKAGES = ("discerna", "torch", "torchvision", "lightning", "torchmetrics", "pillow", "safetensors", "numpy")
 
 
+MOST_EPOCHS = 20_000
+"""A longer record could not be read again."""
+
+
 def training_record(ready: Preparation, outcome: FitOutcome) -> dict[str, Any]:
     """The content of training.json."""
     data = ready.data
@@ -28,7 +32,7 @@ def training_record(ready: Preparation, outcome: FitOutcome) -> dict[str, Any]:
         "stopped": outcome.stopped,
         "epochs": [
             {name: value for name, value in row.items() if name != "pictures_per_second"}
-            for row in outcome.rows
+            for row in outcome.rows[-MOST_EPOCHS:]
         ],
         "data": {
             "train": {"pictures": len(data.train), "fingerprint": data.train.fingerprint()},
