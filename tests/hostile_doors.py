@@ -80,8 +80,17 @@ def doors(root: Path) -> dict[str, Doors]:
             "register": lambda m: commands.register.run(fresh(register, "model", m)),
             "train": lambda m: launch.train(fresh(train, "model", m), SILENT),
         },
+        "run": {"resume": resume},
         "from": {"create": lambda m: commands.create.run(fresh(create, "from_", m))},
     }
+
+
+def resume(run: Path) -> None:
+    """Go on with a run that has not come to its end."""
+    shutil.rmtree(run / "model", ignore_errors=True)
+    for ended in ("result.json", "published.json"):
+        (run / ended).unlink(missing_ok=True)
+    launch.train(compose("train", [f"resume={run}"]), SILENT)
 
 
 def good(root: Path) -> dict[str, Path]:
@@ -95,9 +104,11 @@ def good(root: Path) -> dict[str, Path]:
         output=root / "good-model",
         epochs=1,
     )
+    run = root / "good-run"
+    shutil.copytree(root / "good-model.run", run)
     sample = next((root / "train").rglob("*.png"))
     old = write_old_model(root / "good-from", "resnet18", pretrained=False, labels=LABELS, samples=[sample])
-    return {"model": root / "good-model", "from": old}
+    return {"model": root / "good-model", "run": run, "from": old}
 
 
 def controls(root: Path) -> dict[str, Callable[[], Any]]:

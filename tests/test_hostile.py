@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import hostile_checkpoints  # noqa: F401 - its entries
 import hostile_doors
 from conftest import Run
 from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
@@ -158,7 +159,7 @@ def test_the_canary_sings(doors: Doors):
 def test_the_corpus_is_large_and_says_what_it_attacks():
     assert len(CORPUS) > 200
     assert all(entry.attack and "\n" not in entry.attack for entry in CORPUS.values())
-    assert {entry.kind for entry in CORPUS.values()} == {"model", "from"}
+    assert {entry.kind for entry in CORPUS.values()} == {"model", "run", "from"}
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from discerna.directories.write_aside import ASIDE
+from discerna.directories.zip_end import zip_end
 
 LOG = logging.getLogger("discerna")
 
@@ -50,17 +51,24 @@ def newest_whole(folder: Path) -> Path | None:
 def is_whole(path: Path) -> bool:
     """Whether a file is an archive of torch's all of whose parts have the sums that they had when written.
 
-    torch compresses nothing, so that what is read never takes more room than the file.
+    torch compresses nothing and writes each part once, so that what is read never takes more room than the file.
     """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        found = path.lstat()
+        end = zip_end(path) if stat.S_ISREG(found.st_mode) else None
+        if end is None or end.table > TABLE_LIMIT:
             return False
         with zipfile.ZipFile(path) as archive:
-            plain = all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
+            parts = archive.infolist()
+            plain = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+            plain = plain and sum(part.file_size for part in parts) <= found.st_size
             return plain and archive.testzip() is None
     except _UNREADABLE:
         return False
 
+
+TABLE_LIMIT = 64 << 20
+"""Bytes of the table of contents, which has about 100 for each tensor."""
 
 _UNREADABLE = (
     OSError,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discerna.directories.model_files import Fault, damaged
+from discerna.directories.pickled_calls import costly_call
 from discerna.directories.zip_end import zip_end
 from discerna.wording import short
 
@@ -21,14 +21,6 @@ LIMIT = 2 << 30
 
 TABLE_LIMIT = 1 << 20
 """The tables of contents of theirs have 100 kB."""
-
-_COSTLY = (
-    b"bytearray",
-    b"encode",
-    b"_rebuild_device_tensor_from_cpu_tensor",
-    b"_rebuild_device_tensor_from_numpy",
-)
-"""What torch's reader lets a pickle call and no state dict does: a few bytes of these fill any memory."""
 
 _DATA_PARALLEL = "module."
 
@@ -45,7 +37,8 @@ def read_old_weights(path: Path) -> dict[str, torch.Tensor]:
     is_zip = zipfile.is_zipfile(path)
     if is_zip:
         _refuse_compressed(path)
-    _refuse_costly(path)
+    if (call := costly_call(path)) is not None:
+        raise damaged(f"{path.name} makes other things than tensors ({call})")
     try:
         with warnings.catch_warnings():  # of TorchScript, which is refused all the same
             warnings.simplefilter("ignore")
@@ -78,14 +71,6 @@ def _refuse_compressed(path: Path) -> None:
         raise damaged(f"{path.name} is no whole file of torch.save ({error})") from None
     if compressed:
         raise damaged(f"{path.name} was packed again, with compression")
-
-
-def _refuse_costly(path: Path) -> None:
-    # Nothing is compressed, so a call stands in the file as it is: module, line break, name, line break.
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for name in _COSTLY:
-            if content.find(b"\n" + name + b"\n") >= 0:
-                raise damaged(f"{path.name} makes other things than tensors ({name.decode()})")
 
 
 def _is_plain(name: Any, value: Any) -> bool:

@@ -100,6 +100,8 @@ class BestEpoch(Callback):
         """Called by Lightning."""
         self._looked, self._best = int(state_dict["looked"]), state_dict["best"]
         self._number, self.epoch = int(state_dict["number"]), int(state_dict["epoch"])
+        if self.epoch and not (self._folder / best_name(self._number)).is_file():
+            raise ValueError("its best weights are not there")
 
 
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

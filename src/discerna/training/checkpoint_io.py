@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from discerna.directories.checkpoint_files import is_whole
+from discerna.directories.pickled_calls import costly_call
 from discerna.directories.write_aside import written_whole
 from discerna.errors import InvalidModelDirectoryError
 
@@ -71,6 +72,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds, on the CPU; whatever is not plain data is refused and not run."""
     if not is_whole(path):
         raise unfit(path, "it is damaged, or no checkpoint")
+    if (call := costly_call(path)) is not None:
+        raise unfit(path, f"it makes other things than tensors ({call})")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (

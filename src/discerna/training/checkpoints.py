@@ -92,6 +92,8 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Everything has been restored, and Lightning has set its own signal handlers."""
+        if self._loaded is not None:
+            _check_loaded(trainer, pl_module)
         self.has_started = True
         self._agreement = Agreement(trainer, self._patience)
         self._last = time.monotonic()
@@ -232,6 +234,9 @@ class Checkpoints(Callback):
         self._loaded = Origin(**state["origin"])
         self._needs = dict(state["needs"])
         self._figures = state["figures"]
+        loop_state.check(checkpoint["loops"])
+        if self._loaded.pieces < 1 or not 0 < self._loaded.rate <= 1:
+            raise ValueError("an origin that cannot be")
         if self._loaded.pieces != self._origin.pieces:
             loop_state.in_other_pieces(
                 checkpoint["loops"], self._loaded.pieces, self._origin.pieces, self._batches
@@ -257,6 +262,17 @@ def _plan_rates_anew(trainer: Trainer, factor: float) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
             schedule.step()
+
+
+def _check_loaded(trainer: Trainer, module: Classifier) -> None:
+    """ValueError where weights or what an optimizer keeps of them cannot be from a training of this network."""
+    if not _finite(module):
+        raise ValueError("weights that are not finite")
+    for optimizer in trainer.optimizers:
+        for weight, kept in optimizer.state.items():
+            for value in kept.values():
+                if isinstance(value, torch.Tensor) and value.ndim and value.shape != weight.shape:
+                    raise ValueError("what the optimizer keeps has another shape")
 
 
 def _finite(module: Classifier) -> bool:

@@ -57,6 +57,18 @@ def after_batch(loops: Loops, validation_due: bool) -> Loops:
     return loops
 
 
+def check(loops: Loops) -> None:
+    """ValueError where the counters cannot be those of a training."""
+    fit = loops[_FIT]
+    for name in (_BATCHES, _EPOCHS):
+        for part in ("total", "current"):
+            if not all(type(count) is int and 0 <= count < _MOST for count in fit[name][part].values()):
+                raise ValueError(f"{name} that cannot be")
+
+
+_MOST = 1 << 50
+
+
 def in_other_pieces(loops: Loops, before: int, now: int, batches: int) -> None:
     """Recount what was trained in `before` pieces a step as `now` pieces; an epoch then has so many `batches`."""
     fit = loops[_FIT]

@@ -16,6 +16,7 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelSummary
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -187,7 +188,10 @@ def _readable(start: Path | None, checkpoints: Checkpoints) -> Iterator[None]:
     """What comes of a checkpoint whose parts do not fit what is trained."""
     try:
         yield
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except (
+        *(KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError),
+        *(OverflowError, ZeroDivisionError, MisconfigurationException),
+    ) as error:
         if start is None or checkpoints.has_started:
             raise
         raise unfit(start, f"{type(error).__name__}: {error}".splitlines()[0][:200]) from None
