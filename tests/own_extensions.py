@@ -1,5 +1,9 @@
 """What a user might write: callbacks and a logger of his own."""
 
+import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,3 +60,36 @@ class Keeper(Callback):
 
     def state_dict(self):
         return {"kept": Path("x")}
+
+
+class Harm(Callback):
+    """What befalls the processes of a training, each thing once: HARMS="12:1:KILL 30:parent:INT,INT".
+
+    A step, who (a process by its number, its agent, the parent of that, or the newest reader of pictures), signals.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_train_batch_end(self, trainer, *args):
+        for harm in os.environ.get("HARMS", "").split():
+            step, who, signals = harm.split(":")
+            mark = self.folder / f"harm-{harm.replace(':', '-')}"
+            by = int(who) if who.isdigit() else 0
+            if trainer.global_step == int(step) and trainer.global_rank == by and not mark.exists():
+                mark.write_text(str(time.time()))
+                for name in signals.split(","):
+                    os.kill(self.process(who), signal.Signals[f"SIG{name}"])
+                    time.sleep(0.5)  # meanwhile it arrives
+
+    @staticmethod
+    def process(who):
+        match who:
+            case "reader":
+                return max(child.pid for child in multiprocessing.active_children())
+            case "agent":
+                return os.getppid()
+            case "parent":
+                status = Path(f"/proc/{os.getppid()}/status").read_text()
+                return int(status.partition("PPid:")[2].split()[0])
+        return os.getpid()

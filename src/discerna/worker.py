@@ -34,6 +34,9 @@ from discerna.settings.train import TrainSettings
 
 Action = Callable[[RunFolder, argparse.Namespace], None]
 
+GRACE = 10
+"""Seconds that the others have to end when one process has failed; one that hangs, or waits for a GPU, never would."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Be the agent or a worker; returns the exit code."""
@@ -92,11 +95,18 @@ def _decided(folder: RunFolder) -> bytes:
 
 def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import PContext, SignalException, SubprocessContext
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we tell what happens
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed.elastic"):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # we tell what happens
+
+    def end_soon(context: PContext, how: signal.Signals | None = None, patience: int = GRACE) -> None:
+        PContext.close(context, how, patience)
+
+    SubprocessContext.close = end_soon  # type: ignore[method-assign]
     logs = tempfile.TemporaryDirectory(
         prefix="discerna-"
     )  # torch wants a folder, though nothing is put there
@@ -125,14 +135,22 @@ def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     except ChildFailedError as failed:
         if (ended := folder.read_stopped()) is not None:  # the signal has reached the workers only
             raise ended from None
-        rank, first = failed.get_first_failure()
+        # Seen at the same time, the one that was killed is why the other failed.
+        rank, first = min(
+            failed.failures.items(),
+            key=lambda found: (found[1].timestamp, found[1].exitcode != -signal.SIGKILL),
+        )
         killed = first.exitcode == -signal.SIGKILL
         kind = ProcessKilledError if killed else ProcessError
         raise folder.read_error() or kind(
             "a process of the training " + ("was killed" if killed else "failed"),
             where=f"process {rank} of {given.processes}",
-            accepted="SIGKILL" if killed else f"exit code {first.exitcode}",
-            remedy=f"its messages stand above and in {folder.log}",
+            accepted="SIGKILL, as of kill -9 or for want of memory"
+            if killed
+            else f"exit code {first.exitcode}",
+            remedy="if it was memory, use a smaller batch_size or fewer loading.workers"
+            if killed
+            else f"its messages stand above and in {folder.log}",
         ) from None
     finally:
         logs.cleanup()
@@ -182,8 +200,8 @@ def _of_connection(error: BaseException, settings: TrainSettings) -> ProcessErro
     if any(sign in text for sign in ("Timed out waiting", "timed out", "timeout", "Timeout")):
         return ProcessHangError(
             "a process of the training hangs",
-            where=f"process {machine.rank()} of {machine.launched()} waited for another in vain",
-            accepted=f"for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
+            where=f"process {machine.rank()} of {machine.launched()} waited in vain for another",
+            accepted=f"it did not answer for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
             remedy="look at what the others do, as with py-spy dump; launch.max_restarts=3 would start again by itself",
         )
     if any(
