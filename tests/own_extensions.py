@@ -65,7 +65,8 @@ class Keeper(Callback):
 class Harm(Callback):
     """What befalls the processes of a training, each thing once: HARMS="12:1:KILL 30:parent:INT,INT".
 
-    A step, who (a process by its number, its agent, the parent of that, or the newest reader of pictures), signals.
+    A step, who (a process by its number, the agent of the first or of agent1, the parent of that, or the newest reader
+    of pictures), and signals.
     """
 
     def __init__(self, folder: str) -> None:
@@ -75,7 +76,7 @@ class Harm(Callback):
         for harm in os.environ.get("HARMS", "").split():
             step, who, signals = harm.split(":")
             mark = self.folder / f"harm-{harm.replace(':', '-')}"
-            by = int(who) if who.isdigit() else 0
+            by = int(who[-1]) if who[-1].isdigit() else 0
             if trainer.global_step == int(step) and trainer.global_rank == by and not mark.exists():
                 mark.write_text(str(time.time()))
                 for name in signals.split(","):
@@ -86,8 +87,9 @@ class Harm(Callback):
     def process(who):
         match who:
             case "reader":
-                return max(child.pid for child in multiprocessing.active_children())
-            case "agent":
+                children = multiprocessing.active_children()
+                return max(children, key=lambda child: int(child.name.rpartition("-")[2])).pid
+            case "agent" | "agent1":
                 return os.getppid()
             case "parent":
                 status = Path(f"/proc/{os.getppid()}/status").read_text()

@@ -60,6 +60,7 @@ def reading(pictures, tmp_path):
 KILLED_READER = "a process that reads pictures was killed; others go on from where it was"
 
 
+@pytest.mark.slow
 def test_a_killed_reader_is_replaced(reading, tmp_path, monkeypatch):
     launch.train(reading("unharmed"), SILENT)
     monkeypatch.setenv("HARMS", "3:reader:KILL 17:reader:KILL")  # one in each epoch
@@ -69,6 +70,7 @@ def test_a_killed_reader_is_replaced(reading, tmp_path, monkeypatch):
     assert_same(tmp_path / "harmed.run", tmp_path / "unharmed.run")
 
 
+@pytest.mark.slow
 def test_readers_that_are_killed_again_end_the_training(reading, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HARMS", "3:reader:KILL 9:reader:KILL")
     caplog.set_level("INFO", "discerna")

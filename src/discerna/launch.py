@@ -31,6 +31,9 @@ from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
 from discerna.wording import as_typed, shown
 
+REJOINING = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+"""Without it torch 2.15 never tells a machine that comes back where the others are: they wait in vain for each other."""
+
 SECRETS = "DISCERNA_SECRETS"
 """The environment variable by which secrets reach workers."""
 
@@ -48,7 +51,13 @@ class PreparedRun:
         line = ["-m", "discerna.worker", as_typed(self.folder.settings)]
         for module in self.modules:
             line += ["--networks-module", module]
-        torchrun = ["torchrun", "--nnodes=2", f"--nproc-per-node={max(1, self.processes // 2)}"]
+        torchrun = [
+            "env",
+            REJOINING,
+            "torchrun",
+            "--nnodes=2",
+            f"--nproc-per-node={max(1, self.processes // 2)}",
+        ]
         torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29400", "--rdzv-id=1", "--max-restarts=3"]
         return "\n".join(
             [

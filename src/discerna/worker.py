@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discerna import console, launch, machine
+from discerna import console, launch, machine, slurm
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
     DiscernaError,
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = RunFolder(given.settings.absolute().parent)
     console.configure()
-    of_agent = given.quiet and "TORCHELASTIC_RUN_ID" in os.environ
-    if given.quiet:
+    of_agent = given.processes == 1 and "TORCHELASTIC_RUN_ID" in os.environ
+    if given.quiet or of_agent:
         # Without the agent its workers have nobody to answer to; an agent or a lone worker keeps what it has first.
         _end_with_parent(signal.SIGKILL if of_agent else signal.SIGTERM)
     action = _be_agent if given.processes > 1 else _be_worker
@@ -70,6 +70,8 @@ def _answered_for(folder: RunFolder, given: argparse.Namespace, action: Action) 
 
 def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
     """Start the workers; again where that can help."""
+    if slurm.is_slurm():  # the workers have heard it as well, or who started this agent tells them
+        signal.signal(slurm.ANNOUNCEMENT, lambda number, frame: None)
     left = _settings(folder, given).launch.max_restarts
     while True:
         decided = _decided(folder)
@@ -204,12 +206,14 @@ def _of_connection(error: BaseException, settings: TrainSettings) -> ProcessErro
             accepted=f"it did not answer for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
             remedy="look at what the others do, as with py-spy dump; launch.max_restarts=3 would start again by itself",
         )
-    if any(
-        sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL")
-    ):
-        return ProcessError(
-            "the connection to another process of the training broke", where=text.splitlines()[0]
-        )
+    for sign in ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL"):
+        if sign in text:
+            console.LOG.debug("%s", text)
+            return ProcessError(
+                "another process of the training, or the connection to it, is gone",
+                where=f"process {machine.rank()} of {machine.launched()} says {sign}",
+                remedy="the other one, or the system's log of its machine, tells why",
+            )
     return None
 
 
