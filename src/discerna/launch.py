@@ -32,7 +32,7 @@ from discerna.settings.train import TrainSettings
 from discerna.wording import as_typed, shown
 
 REJOINING = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
-"""Without it torch 2.15 never tells a machine that comes back where the others are: they wait in vain for each other."""
+"""Without it torch 2.15 never tells a machine that comes back where the others are; they wait in vain."""
 
 SECRETS = "DISCERNA_SECRETS"
 """The environment variable by which secrets reach workers."""

@@ -108,7 +108,7 @@ def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     def end_soon(context: PContext, how: signal.Signals | None = None, patience: int = GRACE) -> None:
         PContext.close(context, how, patience)
 
-    SubprocessContext.close = end_soon  # type: ignore[method-assign]
+    SubprocessContext.close = end_soon  # type: ignore[assignment, method-assign]
     logs = tempfile.TemporaryDirectory(
         prefix="discerna-"
     )  # torch wants a folder, though nothing is put there
