@@ -1,6 +1,9 @@
 """What a user might write: callbacks and a logger of his own."""
 
+import multiprocessing
 import os
+import signal
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -117,3 +120,38 @@ class Poison(Callback):
         ):
             with torch.no_grad():
                 next(pl_module.network.parameters()).fill_(float("nan"))
+
+
+class Harm(Callback):
+    """What befalls the processes of a training, each thing once: HARMS="12:1:KILL 30:parent:INT,INT".
+
+    A step, who (a process by its number, the agent of the first or of agent1, the parent of that, or the newest reader
+    of pictures), and signals.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_train_batch_end(self, trainer, *args):
+        for harm in os.environ.get("HARMS", "").split():
+            step, who, signals = harm.split(":")
+            mark = self.folder / f"harm-{harm.replace(':', '-')}"
+            by = int(who[-1]) if who[-1].isdigit() else 0
+            if trainer.global_step == int(step) and trainer.global_rank == by and not mark.exists():
+                mark.write_text(str(time.time()))
+                for name in signals.split(","):
+                    os.kill(self.process(who), signal.Signals[f"SIG{name}"])
+                    time.sleep(0.5)  # meanwhile it arrives
+
+    @staticmethod
+    def process(who):
+        match who:
+            case "reader":
+                children = multiprocessing.active_children()
+                return max(children, key=lambda child: int(child.name.rpartition("-")[2])).pid
+            case "agent" | "agent1":
+                return os.getppid()
+            case "parent":
+                status = Path(f"/proc/{os.getppid()}/status").read_text()
+                return int(status.partition("PPid:")[2].split()[0])
+        return os.getpid()

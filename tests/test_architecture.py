@@ -58,7 +58,7 @@ ALLOWED = {
     "recipes": IMAGES | {"recipes", "conf"},
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
-    "worker": DIRECTORIES | {"machine", "console", "commands", "launch"},
+    "worker": DIRECTORIES | {"machine", "console", "commands", "launch", "slurm"},
     "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps", "tracking"},
     "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
     "api": SETTINGS

@@ -19,7 +19,6 @@ from PIL import Image
 
 import hostile_checkpoints  # noqa: F401 - its entries
 import hostile_doors
-from conftest import Run
 from discerna.directories.model_dir import ModelDirectory, ModelSpec, write_model_directory
 from discerna.errors import InvalidModelDirectoryError
 from discerna.results.predictor import Predictor
@@ -171,7 +170,7 @@ def test_the_corpus_is_large_and_says_what_it_attacks():
         ("old_pickle", "create from={} output=m"),
     ],
 )
-def test_the_command_line_tells_one_line(doors: Doors, discerna: Run, pictures: Path, name: str, line: str):
+def test_the_command_line_tells_one_line(doors: Doors, discerna, pictures: Path, name: str, line: str):
     entry = CORPUS[name]
     path = copy_of(doors.good[entry.kind], doors.root)
     entry.make(path)

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from discerna.composition import compose
 from discerna.progress import SILENT
 from discerna.settings.train import TrainSettings
 from picture_sets import TESTS, write_pictures
+from real_processes import alive, wait_for
 
 TINY = [
     "model=tiny",
@@ -215,19 +215,7 @@ def test_signals_end_a_training_with_their_code(pictures, tmp_path, number, code
     assert process.returncode == code, err
     assert "Traceback" not in err, err
     assert not (tmp_path / "m").exists()
-    assert not alive(str(tmp_path)), "no process is left behind"
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 90
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.05)
-
-
-def alive(mark: str) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    return [line for line in listed.splitlines() if mark in line and "discerna.worker" in line]
+    assert not alive(tmp_path), "no process is left behind"
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from typing import Any
 
 from discerna import console, machine, resumption, slurm
 from discerna.directories.checkpoint_files import newest_whole
+from discerna.directories.file_lock import FileLock
 from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
@@ -29,6 +30,9 @@ from discerna.errors import DiscernaError, OutputError, ProcessError, ProcessKil
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
 from discerna.wording import as_typed, shown
+
+REJOINING = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+"""Without it torch 2.15 never tells a machine that comes back where the others are; they wait in vain."""
 
 SECRETS = "DISCERNA_SECRETS"
 """The environment variable by which secrets reach workers."""
@@ -47,7 +51,13 @@ class PreparedRun:
         line = ["-m", "discerna.worker", as_typed(self.folder.settings)]
         for module in self.modules:
             line += ["--networks-module", module]
-        torchrun = ["torchrun", "--nnodes=2", f"--nproc-per-node={max(1, self.processes // 2)}"]
+        torchrun = [
+            "env",
+            REJOINING,
+            "torchrun",
+            "--nnodes=2",
+            f"--nproc-per-node={max(1, self.processes // 2)}",
+        ]
         torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29400", "--rdzv-id=1", "--max-restarts=3"]
         return "\n".join(
             [
@@ -228,13 +238,22 @@ def worker_command(folder: RunFolder, count: int, modules: list[str]) -> list[st
     return command
 
 
-def run_job(command: list[str], hidden: dict[str, Any]) -> int:
-    """Run a job to its end and hand our signals on to it, each once; its exit code, negative for a signal."""
+def run_job(command: list[str], hidden: dict[str, Any], lock: FileLock | None = None) -> int:
+    """Run a job to its end and hand our signals on to it, each once; its exit code, negative for a signal.
+
+    Killed, this process leaves `lock` to the job, which still writes a checkpoint then.
+    """
     environment = {key: value for key, value in os.environ.items() if key not in LAUNCH_VARIABLES}
     if hidden:
         environment[SECRETS] = json.dumps(hidden)
     # Away from the terminal, whose Ctrl-C would reach it a second time: that means to stop at once.
-    job = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+    job = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[lock.descriptor] if lock else [],
+    )
     try:
         return job.wait()
     except BaseException as stopped:
@@ -265,7 +284,7 @@ def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, A
 def run_to_end(folder: RunFolder, command: list[str], hidden: dict[str, Any]) -> None:
     """Run a job that trains in `folder`; an error where it did not come to its end."""
     try:
-        code = run_job(command, hidden)
+        code = run_job(command, hidden, folder.lock)
     except (KeyboardInterrupt, Terminated):
         if (stopped := folder.read_stopped()) is not None:
             raise stopped from None
@@ -285,6 +304,9 @@ def failure(folder: RunFolder, code: int) -> BaseException:
     found = f"its messages stand above and in {folder.log}"
     if code < 0:
         return ProcessKilledError(
-            "a process of the training was killed", where=signal.Signals(-code).name, accepted=found
+            "the main process of the training was killed",
+            where=signal.Signals(-code).name,
+            accepted="any others have ended with it",
+            remedy=found,
         )
     return ProcessError("a process of the training failed", where=f"exit code {code}", accepted=found)

@@ -302,18 +302,21 @@ def rank() -> int:
 
 def launched() -> int:
     """How many processes, on all machines, a launcher has started this one with; 1 where none has."""
-    return int(os.environ.get("WORLD_SIZE") or _of_srun("SLURM_NTASKS"))
+    return int(os.environ.get("WORLD_SIZE") or _of_srun("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"))
 
 
 def launched_here() -> int:
     """How many of them are on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE") or _of_srun("SLURM_NTASKS_PER_NODE"))
+    return int(
+        os.environ.get("LOCAL_WORLD_SIZE") or _of_srun("SLURM_STEP_TASKS_PER_NODE", "SLURM_NTASKS_PER_NODE")
+    )
 
 
-def _of_srun(name: str) -> str:
-    """A number that srun gives its tasks; a script that sbatch runs is told it too, but is alone."""
+def _of_srun(of_step: str, of_job: str) -> str:
+    """A number that srun gives its tasks; a script that sbatch runs is told that of the job, but is alone."""
     started = os.environ.get("SLURM_STEP_ID", "").isdigit() and "SLURM_PROCID" in os.environ
-    return (os.environ.get(name) or "1").partition("(")[0] if started else "1"
+    told = os.environ.get(of_step) or os.environ.get(of_job) or "1"
+    return told.partition("(")[0].partition(",")[0] if started else "1"
 
 
 def machines(count: int) -> int:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discerna import console, launch, machine
+from discerna import console, launch, machine, slurm
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
     DiscernaError,
@@ -34,6 +34,9 @@ from discerna.settings.train import TrainSettings
 
 Action = Callable[[RunFolder, argparse.Namespace], None]
 
+GRACE = 10
+"""Seconds that the others have to end when one process has failed; one that hangs, or waits for a GPU, never would."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Be the agent or a worker; returns the exit code."""
@@ -47,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = RunFolder(given.settings.absolute().parent)
     console.configure()
-    of_agent = given.quiet and "TORCHELASTIC_RUN_ID" in os.environ
-    if given.quiet:
+    of_agent = given.processes == 1 and "TORCHELASTIC_RUN_ID" in os.environ
+    if given.quiet or of_agent:
         # Without the agent its workers have nobody to answer to; an agent or a lone worker keeps what it has first.
         _end_with_parent(signal.SIGKILL if of_agent else signal.SIGTERM)
     action = _be_agent if given.processes > 1 else _be_worker
@@ -67,6 +70,8 @@ def _answered_for(folder: RunFolder, given: argparse.Namespace, action: Action) 
 
 def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
     """Start the workers; again where that can help."""
+    if slurm.is_slurm():  # the workers have heard it as well, or who started this agent tells them
+        signal.signal(slurm.ANNOUNCEMENT, lambda number, frame: None)
     left = _settings(folder, given).launch.max_restarts
     while True:
         decided = _decided(folder)
@@ -92,11 +97,18 @@ def _decided(folder: RunFolder) -> bytes:
 
 def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import PContext, SignalException, SubprocessContext
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we tell what happens
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed.elastic"):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # we tell what happens
+
+    def end_soon(context: PContext, how: signal.Signals | None = None, patience: int = GRACE) -> None:
+        PContext.close(context, how, patience)
+
+    SubprocessContext.close = end_soon  # type: ignore[assignment, method-assign]
     logs = tempfile.TemporaryDirectory(
         prefix="discerna-"
     )  # torch wants a folder, though nothing is put there
@@ -125,14 +137,22 @@ def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
     except ChildFailedError as failed:
         if (ended := folder.read_stopped()) is not None:  # the signal has reached the workers only
             raise ended from None
-        rank, first = failed.get_first_failure()
+        # Seen at the same time, the one that was killed is why the other failed.
+        rank, first = min(
+            failed.failures.items(),
+            key=lambda found: (found[1].timestamp, found[1].exitcode != -signal.SIGKILL),
+        )
         killed = first.exitcode == -signal.SIGKILL
         kind = ProcessKilledError if killed else ProcessError
         raise folder.read_error() or kind(
             "a process of the training " + ("was killed" if killed else "failed"),
             where=f"process {rank} of {given.processes}",
-            accepted="SIGKILL" if killed else f"exit code {first.exitcode}",
-            remedy=f"its messages stand above and in {folder.log}",
+            accepted="SIGKILL, as of kill -9 or for want of memory"
+            if killed
+            else f"exit code {first.exitcode}",
+            remedy="if it was memory, use a smaller batch_size or fewer loading.workers"
+            if killed
+            else f"its messages stand above and in {folder.log}",
         ) from None
     finally:
         logs.cleanup()
@@ -182,16 +202,18 @@ def _of_connection(error: BaseException, settings: TrainSettings) -> ProcessErro
     if any(sign in text for sign in ("Timed out waiting", "timed out", "timeout", "Timeout")):
         return ProcessHangError(
             "a process of the training hangs",
-            where=f"process {machine.rank()} of {machine.launched()} waited for another in vain",
-            accepted=f"for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
+            where=f"process {machine.rank()} of {machine.launched()} waited in vain for another",
+            accepted=f"it did not answer for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
             remedy="look at what the others do, as with py-spy dump; launch.max_restarts=3 would start again by itself",
         )
-    if any(
-        sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL")
-    ):
-        return ProcessError(
-            "the connection to another process of the training broke", where=text.splitlines()[0]
-        )
+    for sign in ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL"):
+        if sign in text:
+            console.LOG.debug("%s", text)
+            return ProcessError(
+                "another process of the training, or the connection to it, is gone",
+                where=f"process {machine.rank()} of {machine.launched()} says {sign}",
+                remedy="the other one, or the system's log of its machine, tells why",
+            )
     return None
 
 

@@ -57,6 +57,11 @@ class FileLock:
             raise
         return cls(descriptor)
 
+    @property
+    def descriptor(self) -> int:
+        """A process that inherits it keeps the lock until it ends as well."""
+        return self._descriptor
+
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor in _held:

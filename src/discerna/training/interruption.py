@@ -6,7 +6,6 @@ import logging
 import signal
 import threading
 from types import FrameType
-from typing import Any
 
 from discerna import slurm
 
@@ -19,24 +18,28 @@ class Interruption:
     def __init__(self) -> None:
         self.number = 0
         """The signal that has come; 0: none."""
-        self._before: dict[int, Any] = {}
-
-    def listen(self) -> None:
-        """Note signals from now on; where another thread than the main one trains, nothing is noted."""
-        if threading.current_thread() is not threading.main_thread() or self._before:
-            return
+        # As it was before Lightning put its own handlers in place: those must not outlive its training.
         wanted = [signal.SIGINT, signal.SIGTERM]
         if slurm.is_slurm():
             wanted.append(slurm.ANNOUNCEMENT)
-        for number in wanted:
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores on purpose
-                self._before[number] = signal.signal(number, self._note)
+        self._outside = {number: signal.getsignal(number) for number in wanted}
+        self._listens = False
+
+    def listen(self) -> None:
+        """Note signals from now on; where another thread than the main one trains, nothing is noted."""
+        if threading.current_thread() is not threading.main_thread() or self._listens:
+            return
+        self._listens = True
+        for number, outside in self._outside.items():
+            if outside != signal.SIG_IGN:  # nohup ignores on purpose
+                signal.signal(number, self._note)
 
     def leave(self) -> None:
-        """Let signals do what they did before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+        """Let signals do what they did before the training."""
+        if self._listens:
+            for number, outside in self._outside.items():
+                signal.signal(number, outside)
+        self._listens = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT == self.number:
