@@ -69,8 +69,10 @@ class PreparedRun:
         )
 
 
-def prepare_only(settings: TrainSettings) -> PreparedRun:
-    """Write the run folder of a training that others start."""
+def prepare_only(settings: TrainSettings) -> PreparedRun | RunResult:
+    """Write the run folder of a training that others start; what came of it where it has ended already."""
+    if (already := resumption.finished(settings)) is not None:
+        return already
     folder, settings, hidden = prepare(settings)
     assert folder.lock is not None
     try:

@@ -18,8 +18,10 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from discerna import console, launch, machine, slurm
+from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
     DiscernaError,
@@ -88,11 +90,12 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
         folder.forget_end()
 
 
-def _decided(folder: RunFolder) -> bytes:
+def _decided(folder: RunFolder) -> Any:
+    """Into how many pieces each batch is cut, which workers decide when memory runs out."""
     try:
-        return folder.decisions.read_bytes()
-    except OSError:
-        return b""
+        return read_object(folder.decisions).get("pieces")
+    except (OSError, ValueError):
+        return None
 
 
 def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
