@@ -17,6 +17,7 @@ class Sleepy(nn.Module):
         self.head = nn.Linear(3, num_labels)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        Path(f"at-work-{os.getpid()}").touch()
+        if "SLEEPY_SAYS" in os.environ:
+            Path(f"at-work-{os.getpid()}").touch()
         time.sleep(0.5)
         return self.head(pictures.mean((2, 3)))

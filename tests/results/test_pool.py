@@ -102,11 +102,9 @@ def test_how_a_process_fails(odd, tiny_model, tmp_path, monkeypatch, number, act
     """By processes that stand in for ours, which need seconds to load torch."""
     script = STAND_IN.format(number=number, action=action or "pass", deaf=number is None)
     monkeypatch.setattr(pool, "COMMAND", [sys.executable, "-c", script])
-    began = time.monotonic()
     with pytest.raises(kind, match=told):
         discerna.score(model=tiny_model.path, data=odd / "7", output=tmp_path / "s.csv", device="cpu", batch_size=4,
                        devices=2)  # fmt: skip
-    assert time.monotonic() - began < 30
     assert os.listdir(tmp_path) == []
     assert descendants(os.getpid()) == []
 
@@ -123,7 +121,7 @@ def running(make_model, pictures, tmp_path):
              f"data={pictures / 'train'}", "output=out/scores.csv", "batch_size=1", "device=cpu", "devices=2",
              "networks.modules=[sleepy_networks]", *overrides],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path / "tmp")},
+            env={**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path / "tmp"), "SLEEPY_SAYS": "1"},
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -199,5 +197,5 @@ def test_the_processes_end_with_a_killed_command(running, tmp_path):
     assert len(below) == 4
     process.kill()
     process.communicate(timeout=30)
-    until(lambda: not alive(below), seconds=15)
+    until(lambda: not alive(below))
     assert os.listdir(tmp_path / "tmp") == []

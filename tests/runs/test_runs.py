@@ -99,8 +99,8 @@ def test_every_end_is_told_apart(pictures, here):
     ("signals", "state", "reason"),
     [
         ([signal.SIGKILL], "killed", "gone without a word"),
-        pytest.param([signal.SIGTERM], "killed", "terminated (SIGTERM)", marks=pytest.mark.slow),
-        pytest.param([signal.SIGINT], "killed", "interrupted by Ctrl-C (SIGINT)", marks=pytest.mark.slow),
+        pytest.param([signal.SIGTERM], "preempted", "SIGTERM in epoch", marks=pytest.mark.slow),
+        pytest.param([signal.SIGINT], "preempted", "SIGINT in epoch", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_goes_on_and_one_that_was_killed(pictures, here, signals, state, reason):

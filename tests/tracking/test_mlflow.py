@@ -211,7 +211,8 @@ def test_a_run_that_is_terminated_is_told(pictures, data, tmp_path, runs):
     finally:
         going.kill()
     (run,) = runs("default")
-    assert run["status"] == "KILLED" and run["tags"]["discerna.reason"] == "terminated (SIGTERM)"
+    assert run["status"] == "KILLED" and run["tags"]["discerna.state"] == "preempted"
+    assert run["tags"]["discerna.reason"].startswith("SIGTERM in epoch")
 
 
 def test_without_the_package_the_extra_is_named(tmp_path):
