@@ -127,7 +127,8 @@ def running(make_model, pictures, tmp_path):
             start_new_session=True,
         )  # fmt: skip
         started.append(process)
-        until(lambda: len(list(tmp_path.glob("at-work-*"))) == 2)
+        until(lambda: len(list(tmp_path.glob("at-work-*"))) == 2 or process.poll() is not None)
+        assert process.returncode is None, process.communicate()[1]
         return process
 
     yield start
@@ -136,7 +137,7 @@ def running(make_model, pictures, tmp_path):
         process.communicate()
 
 
-def until(true, seconds=90):
+def until(true, seconds=300):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
