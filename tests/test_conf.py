@@ -78,6 +78,9 @@ def test_help_shows_every_setting(verb):
     for key in known_keys(VERBS[verb].settings):
         group = key.partition(".")[0]
         chosen = not key.endswith(".name") and f"  {key}" in text
-        other_choice = group in ("optimizer", "scheduler", "early_stopping", "augmentation", "logger")
-        assert chosen or key.endswith(".name") or other_choice or key == "callbacks", key
+        other_choice = group in (
+            *("optimizer", "scheduler", "early_stopping", "augmentation", "logger"),
+            *("sweep", "early_termination"),
+        )
+        assert chosen or key.endswith(".name") or other_choice or key in ("callbacks", "space"), key
     assert all(word in overview("1") for name in VERBS for word in name.split())

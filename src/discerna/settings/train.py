@@ -20,6 +20,7 @@ from discerna.settings.preprocessing import Fit, Interpolation
 from discerna.settings.ranges import SMALLEST_DOUBLE, AtLeast, Below, ModelReference, Verbatim
 from discerna.settings.scheduler import AzurePolynomialSettings, SchedulerSettings
 from discerna.settings.score import Place
+from discerna.settings.sweep import SweepSettings, TerminationSettings
 from discerna.settings.trainer import TrainerSettings
 
 Metric = Literal["train_loss", "valid_loss", "valid_accuracy", "valid_top5"]
@@ -85,6 +86,9 @@ class TrainSettings:
     logger: LoggerSettings
     callbacks: dict[str, dict[str, Any]]
     networks: NetworksSettings
+    sweep: SweepSettings
+    space: dict[str, str]
+    early_termination: TerminationSettings
 
     def __post_init__(self) -> None:
         if self.train_data == self.valid_data:
