@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from discerna.directories.plain_reading import read_object, read_plain
+from discerna.directories.metrics_file import finite_figures, read_rows
+from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_status import State
 from discerna.settings.train import METRIC_MODES
@@ -106,11 +105,10 @@ class Run:
     def epochs(self) -> list[dict[str, float]]:
         """A row of metrics for each epoch so far."""
         try:
-            text = read_plain(self.folder.metrics).decode("utf-8")
-            rows = [_numbers(line) for line in csv.DictReader(io.StringIO(text, newline=""))]
-        except (OSError, ValueError, csv.Error):
+            rows = read_rows(self.folder.metrics)
+        except (OSError, ValueError):
             told = self.result.get("epochs")
-            rows = [_figures(row) for row in told] if isinstance(told, list) else []
+            rows = [finite_figures(row) for row in told] if isinstance(told, list) else []
         return [row for row in rows if "epoch" in row]
 
     @cached_property
@@ -191,7 +189,7 @@ def _of_old_folder(folder: RunFolder, settings: Mapping[str, Any]) -> dict[str, 
     best, trained, epochs = result.get("best_epoch"), result.get("epochs_trained"), settings.get("epochs")
     early = stopped.startswith("stopped")
     state = ("stopped early" if early else "finished") if result else "failed" if error else "killed"
-    known = [_figures(row) for row in rows] if isinstance(rows, list) else []
+    known = [finite_figures(row) for row in rows] if isinstance(rows, list) else []
     monitor = settings.get("monitor")
     return {
         "state": state,
@@ -202,7 +200,7 @@ def _of_old_folder(folder: RunFolder, settings: Mapping[str, Any]) -> dict[str, 
         "epochs": epochs if type(epochs) is int else None,
         "began": _modified(folder.settings),
         "ended": _modified(folder.result) or _modified(folder.error),
-        "figures": _figures(result.get("figures")),
+        "figures": finite_figures(result.get("figures")),
         "best_epoch": best if type(best) is int else None,
         "epochs_trained": trained if type(trained) is int else None,
         "best": next((row for row in known if row.get("epoch") == best), {}),
@@ -222,16 +220,6 @@ def _best(rows: list[dict[str, float]], monitor: str) -> dict[str, float]:
     return dict(pick(known, key=lambda row: row[monitor])) if known else {}
 
 
-def _numbers(row: Mapping[Any, Any]) -> dict[str, float]:
-    numbers = {}
-    for name, text in row.items():
-        try:
-            numbers[str(name)] = float(text)
-        except (TypeError, ValueError):  # an empty cell, or a line that is being written
-            continue
-    return _figures(numbers)
-
-
 def _json(file: Path) -> dict[str, Any]:
     """The object in a file; empty where it is missing or damaged, since one bad run must not hide the others."""
     try:
@@ -242,14 +230,3 @@ def _json(file: Path) -> dict[str, Any]:
 
 def _objects(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {key: value for key, value in values.items() if isinstance(value, dict)}
-
-
-def _figures(values: Any) -> dict[str, float]:
-    """The finite numbers of a mapping; empty where it is none."""
-    if not isinstance(values, Mapping):
-        return {}
-    return {str(k): float(v) for k, v in values.items() if type(v) in (int, float) and abs(v) < _MOST}
-
-
-_MOST = 1e300
-"""Beyond this, and NaN, no figure of a run is one."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from discerna.directories.write_aside import written_whole
+from discerna.directories.metrics_file import append_row, write_rows
 from discerna.progress import Advance, Progress
 from discerna.settings.train import TrainSettings
 from discerna.training.classifier import Classifier
@@ -198,32 +197,6 @@ COLUMNS: list[tuple[str, Any]] = [
 def width_of(title: str) -> int:
     """The width of a column: wide enough for its figures."""
     return max(len(title), 8 if title in ("rate", "top-5") else 5)
-
-
-FIELDS = [
-    "epoch", "train_loss", "valid_loss", "valid_accuracy", "valid_top5", "learning_rate", "pictures_per_second",
-]  # fmt: skip
-"""Columns of metrics.csv, the same for every run."""
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write metrics.csv anew: whatever stands there of epochs that are trained again, or half of a row, is gone."""
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    with written_whole(path) as aside:
-        for row in rows:
-            append_row(aside, dict(row))
-
-
-def append_row(path: Path, row: dict[str, float]) -> None:
-    """Add a row to metrics.csv; a reader that follows the file sees whole lines."""
-    fresh = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, restval="")
-        if fresh:
-            writer.writeheader()
-        writer.writerow({**row, "epoch": int(row["epoch"])})
 
 
 def duration(seconds: float) -> str:
