@@ -36,10 +36,11 @@ def compose_prepared(
     prepared: Mapping[str, str],
     source: Source,
     registered: dict[tuple[str, str | None], Path] | None = None,
+    of_sweep: bool = False,
 ) -> Any:
     """The checked settings of `verb` from overrides that went through `prepare_overrides`.
 
-    `registered` remembers which directories registered models were found to be.
+    `registered` remembers which directories registered models were found to be; `of_sweep`: they are a job's.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -54,7 +55,10 @@ def compose_prepared(
         values = _of_run(values, prepared)
     settings = build(VERBS[verb].settings, {str(key): value for key, value in values.items()})
     settings = _with_registered_model(settings, {} if registered is None else registered)
-    _refuse_idle(settings, {key.lstrip("+"): value for key, value in prepared.items()})
+    typed = {key.lstrip("+"): value for key, value in prepared.items()}
+    _refuse_idle(settings, typed)
+    if not of_sweep:
+        _refuse_without_sweep(typed)
     return settings
 
 
@@ -62,7 +66,12 @@ def _of_run(values: Mapping[Any, Any], prepared: Mapping[str, str]) -> dict[str,
     """The settings of the run that `resume` means, with what is typed in its place."""
     run = resumption.run_of(str(values["resume"]))
     typed = {key.lstrip("+"): value for key, value in prepared.items()}
-    return {**resumption.with_typed(resumption.stored_settings(run), values, typed), "resume": str(run)}
+    # Who goes on with a single job of a sweep wants it to come to its end.
+    return {
+        **resumption.with_typed(resumption.stored_settings(run), values, typed),
+        "resume": str(run),
+        "early_termination": {"name": "none"},
+    }
 
 
 def _with_registered_model(settings: Any, known: dict[tuple[str, str | None], Path]) -> Any:
@@ -135,6 +144,17 @@ def _refuse_idle(settings: Any, typed: Mapping[str, str]) -> None:
             accepted="an old model directory has its weights already",
             remedy="leave it out; train takes a random_seed",
         )
+
+
+def _refuse_without_sweep(typed: Mapping[str, str]) -> None:
+    for key, value in typed.items():
+        if key.partition(".")[0] in ("sweep", "space", "early_termination"):
+            raise SettingsError(
+                "a setting of sweeps",
+                where=f"{key}={value}",
+                accepted="this is a single training",
+                remedy="add -m for a sweep, or leave it out",
+            )
 
 
 def _composition_error(error: Exception, source: Source) -> DiscernaError:

@@ -9,14 +9,17 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from discerna.errors import DiscernaError, OutputError, Preempted, SettingsError, Terminated
+from discerna.errors import DiscernaError, OutputError, Preempted, Pruned, SettingsError, Terminated
 from discerna.progress import SILENT, Advance, Progress
 from discerna.wording import shown
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 LOG = logging.getLogger("discerna")
 
@@ -74,16 +77,13 @@ class _Notes(logging.Handler):
         _stderr(text)
 
 
-_bars: list[object] = []
+_display: RichProgress | None = None
+"""The bars that are being drawn."""
 
 
 def _stderr(text: str) -> None:
-    if _bars:
-        from rich.progress import Progress as RichProgress
-
-        bar = _bars[-1]
-        assert isinstance(bar, RichProgress)
-        bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if _display is not None:
+        _display.console.print(text, markup=False, highlight=False, soft_wrap=True)
         return
     try:
         print(text, file=sys.stderr, flush=True)
@@ -96,26 +96,33 @@ class Bars:
 
     @contextmanager
     def task(self, name: str, total: int) -> Iterator[Advance]:
-        """Show a bar named `name` of `total` units while the block runs."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
-        with bar:
-            _bars.append(bar)
-            task = bar.add_task(name, total=total, note="")
+        """Show a bar named `name` of `total` units while the block runs, below those that are there."""
+        global _display
+        outer = _display
+        display = outer or _new_display()
+        with nullcontext() if outer else display:
+            _display = display
+            task = display.add_task(name, total=total or None, note="")
             try:
-                yield lambda count, note: bar.update(task, advance=count, note=note)
+                yield lambda count, note: display.update(task, advance=count, note=note)
             finally:
-                _bars.remove(bar)
+                display.remove_task(task)
+                _display = outer
+
+
+def _new_display() -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    return RichProgress(*columns, console=Console(stderr=True), transient=True)
 
 
 def progress() -> Progress:
@@ -132,6 +139,8 @@ def guard(action: Callable[[], None], telling: bool = True) -> int:
             if telling:
                 tell(error)
             return FAILED
+        except Pruned:  # it is what was wanted
+            return DONE
         except Preempted as stopped:
             if telling:
                 _stderr(f"stopped by {stopped}; a checkpoint was written")

@@ -221,6 +221,18 @@ class Preempted(BaseException):
         return f"{self.signal} in epoch {self.epoch}, after step {self.step}"
 
 
+class Pruned(Preempted):
+    """A job of a sweep has ended after an epoch, since others are better; a checkpoint tells where."""
+
+    def __init__(self, reason: str, epoch: int, step: int) -> None:
+        super().__init__("", epoch, step)
+        self.args = (reason, epoch, step)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"after epoch {self.epoch}: {self.reason}"
+
+
 def combined(errors: Sequence[DiscernaError]) -> DiscernaError:
     """One error that tells several of the same class together, each on its own line."""
     first = errors[0]

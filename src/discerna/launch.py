@@ -34,6 +34,9 @@ from discerna.wording import as_typed, shown
 REJOINING = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
 """Without it torch 2.15 never tells a machine that comes back where the others are; they wait in vain."""
 
+CONSOLE = "console.log"
+"""In the run folder of a job of a sweep: what its processes print, the words of a crash among it."""
+
 SECRETS = "DISCERNA_SECRETS"
 """The environment variable by which secrets reach workers."""
 
@@ -73,21 +76,57 @@ def prepare_only(settings: TrainSettings) -> PreparedRun | RunResult:
     """Write the run folder of a training that others start; what came of it where it has ended already."""
     if (already := resumption.finished(settings)) is not None:
         return already
+    folder, settings, hidden = _let_wait(settings)
+    if hidden:
+        console.LOG.warning("secrets are in no file; each worker takes them from %s as JSON", SECRETS)
+    return PreparedRun(folder, machine.processes(settings.trainer).value, settings.networks.modules)
+
+
+def _let_wait(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
+    """A run folder that a process of its own begins, or goes on with."""
     folder, settings, hidden = prepare(settings)
     assert folder.lock is not None
     try:
-        if hidden:
-            console.LOG.warning("secrets are in no file; each worker takes them from %s as JSON", SECRETS)
         folder.end("prepared", "waits to be started")
     finally:
         folder.lock.release()
-    return PreparedRun(folder, machine.processes(settings.trainer).value, settings.networks.modules)
+    return folder, settings, hidden
+
+
+@dataclass(frozen=True)
+class Process:
+    """A training that is ready to be started as a process tree which answers for itself."""
+
+    folder: RunFolder
+    command: list[str]
+    secrets: dict[str, Any]
+    """They are in no file."""
+    devices: dict[str, str]
+    """Variables that name the devices it may use."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of the process tree, where this process starts it."""
+        return {**_environment(self.secrets), **self.devices}
+
+
+def process_of_sweep(
+    settings: TrainSettings, *, again: bool, cores: Sequence[int], devices: dict[str, str]
+) -> Process:
+    """What to start for a job of a sweep, `again` where it has begun; it writes by itself how it ended."""
+    settings = replace(settings, resume=resumption.AUTO if again else None)
+    folder, settings, hidden = _let_wait(settings)
+    count = machine.processes(settings.trainer).value
+    command = [*_worker_command(folder, count, settings.networks.modules), "--of-sweep"]
+    if cores:
+        command += ["--cores", ",".join(map(str, cores))]
+    return Process(folder, command, hidden, devices)
 
 
 def train(settings: TrainSettings, progress: Progress) -> RunResult:
     """Run a training to its end, in this process or in several."""
     if (already := resumption.finished(settings)) is not None:
-        _settle(RunFolder(already.run))
+        settle(RunFolder(already.run))
         console.LOG.info("%s: finished already; nothing to do", already.run)
         return already
     folder, settings, hidden = prepare(settings)
@@ -99,14 +138,15 @@ def train(settings: TrainSettings, progress: Progress) -> RunResult:
 
 
 @contextmanager
-def recorded(folder: RunFolder, modules: Sequence[str] = ()) -> Iterator[None]:
+def recorded(folder: RunFolder, modules: Sequence[str] = (), requeue: bool = True) -> Iterator[None]:
     """Write how the run of the block ended, and let go of its folder; after a kill -9 its lock tells.
 
-    `modules` register networks of the user's own, which the command to go on must name again.
+    `modules` register networks of the user's own, which the command to go on must name again. `requeue`: a job of
+    SLURM that is told of its end goes into the queue again.
     """
     try:
         try:
-            with slurm.announced_end():
+            with slurm.announced_end(requeue):
                 yield
         except BaseException as error:
             _end_badly(folder, error, modules)
@@ -148,7 +188,7 @@ def _end_well(folder: RunFolder) -> None:
     )
 
 
-def _settle(folder: RunFolder) -> None:
+def settle(folder: RunFolder) -> None:
     """Finish what a process left that was killed after its model was done."""
     with suppress(OSError, OutputError):  # the result stands, whatever this comes to
         owned = folder.owned()
@@ -230,9 +270,9 @@ def run_here(settings: TrainSettings, folder: RunFolder, progress: Progress) -> 
         console.stop_logging(handler)
 
 
-def worker_command(folder: RunFolder, count: int, modules: list[str]) -> list[str]:
-    """The command line of a job: a process tree of its own."""
-    command = [sys.executable, "-m", "discerna.worker", str(folder.settings), "--quiet"]
+def _worker_command(folder: RunFolder, count: int, modules: list[str]) -> list[str]:
+    """The command line of a process tree of its own."""
+    command = [sys.executable, "-m", "discerna.worker", str(folder.settings)]
     if count > 1:
         command += ["--processes", str(count)]
     for module in modules:
@@ -240,18 +280,21 @@ def worker_command(folder: RunFolder, count: int, modules: list[str]) -> list[st
     return command
 
 
-def run_job(command: list[str], hidden: dict[str, Any], lock: FileLock | None = None) -> int:
+def _environment(hidden: dict[str, Any]) -> dict[str, str]:
+    """That of a process tree of its own."""
+    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH_VARIABLES}
+    return {**environment, SECRETS: json.dumps(hidden)} if hidden else environment
+
+
+def _run_job(command: list[str], hidden: dict[str, Any], lock: FileLock | None = None) -> int:
     """Run a job to its end and hand our signals on to it, each once; its exit code, negative for a signal.
 
     Killed, this process leaves `lock` to the job, which still writes a checkpoint then.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH_VARIABLES}
-    if hidden:
-        environment[SECRETS] = json.dumps(hidden)
     # Away from the terminal, whose Ctrl-C would reach it a second time: that means to stop at once.
     job = subprocess.Popen(
         command,
-        env=environment,
+        env=_environment(hidden),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=[lock.descriptor] if lock else [],
@@ -278,24 +321,19 @@ LAUNCH_VARIABLES = frozenset(
 
 
 def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, Any], count: int) -> RunResult:
-    command = worker_command(folder, count, settings.networks.modules)
-    run_to_end(folder, command, hidden)
-    return RunResult.read(folder.result)
-
-
-def run_to_end(folder: RunFolder, command: list[str], hidden: dict[str, Any]) -> None:
-    """Run a job that trains in `folder`; an error where it did not come to its end."""
+    command = [*_worker_command(folder, count, settings.networks.modules), "--quiet"]
     try:
-        code = run_job(command, hidden, folder.lock)
+        code = _run_job(command, hidden, folder.lock)
     except (KeyboardInterrupt, Terminated):
         if (stopped := folder.read_stopped()) is not None:
             raise stopped from None
         raise
     if code != 0:
-        raise failure(folder, code)
+        raise _failure(folder, code)
+    return RunResult.read(folder.result)
 
 
-def failure(folder: RunFolder, code: int) -> BaseException:
+def _failure(folder: RunFolder, code: int) -> BaseException:
     """Why a job failed: the error that it left, or its exit code."""
     interrupted, terminated = code in (130, -signal.SIGINT), code in (143, -signal.SIGTERM)
     if interrupted or terminated:

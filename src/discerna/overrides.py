@@ -90,15 +90,14 @@ def _prepared(
     if not equals:
         raise _no_value(text, [*keys, *groups])
     if bare.startswith(("hydra.", "hydra/")):
-        if multirun and bare.startswith(
-            ("hydra/launcher", "hydra/sweeper", "hydra.launcher.", "hydra.sweeper.")
-        ):
-            return text
+        of_search = bare.startswith(("hydra/sweeper", "hydra.sweeper"))
         raise SettingsError(
             "a setting without effect here",
             where=text,
-            accepted="discerna keeps its own run folder and log",
-            remedy="use output=DIR; sweeps (-m) take hydra/launcher and hydra/sweeper",
+            accepted="discerna keeps its own run folder, log and sweeps",
+            remedy="use sweep=optuna or sweep=grid"
+            if of_search
+            else "use output=DIR; sweeps (-m) take hydra/launcher",
         )
     if bare in groups:
         if value.startswith("{") and bare in keys:

@@ -26,6 +26,7 @@ FREE = (
     "trainer.accumulate_grad_batches", "trainer.deterministic", "trainer.benchmark", "trainer.detect_anomaly",
     "trainer.inference_mode", "trainer.log_every_n_steps", "trainer.enable_model_summary", "trainer.profiler",
     "trainer.num_sanity_val_steps",
+    "sweep", "space", "early_termination",
 )  # fmt: skip
 """Settings that say how and where a run goes on, not what comes out of it; with `epochs`, it may also go on longer."""
 
@@ -96,7 +97,7 @@ def agreed(settings: TrainSettings, folder: RunFolder) -> TrainSettings:
     before, now = flat(stored), flat(masked(plain(settings)))
     faults = []
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) == now.get(key) or _is_free(key):
+        if before.get(key) == now.get(key) or is_free(key):
             continue
         faults.append(
             SettingsError(
@@ -148,7 +149,8 @@ def command(run: Path, modules: Sequence[str] = ()) -> str:
     return shlex.join(words)
 
 
-def _is_free(key: str) -> bool:
+def is_free(key: str) -> bool:
+    """Whether a run may go on with another value of a setting; what it trains on and from is compared elsewhere."""
     return any(key == free or key.startswith(f"{free}.") for free in (*FREE, *CHECKED_ELSEWHERE))
 
 

@@ -26,8 +26,11 @@ def is_slurm() -> bool:
 
 
 @contextmanager
-def announced_end() -> Iterator[None]:
-    """Let SIGUSR1 end the block as SIGTERM does, and put the job into the queue again once it has ended."""
+def announced_end(requeue: bool = True) -> Iterator[None]:
+    """Let SIGUSR1 end the block as SIGTERM does, and put the job into the queue again once it has ended.
+
+    Without `requeue`, who started this process does that, when the others have ended too.
+    """
     if not is_slurm() or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -41,7 +44,7 @@ def announced_end() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if announced or (isinstance(error, Preempted) and error.signal == ANNOUNCEMENT.name):
+        if requeue and (announced or (isinstance(error, Preempted) and error.signal == ANNOUNCEMENT.name)):
             _requeue()
         raise
     finally:

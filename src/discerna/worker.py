@@ -49,11 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quiet", action="store_true", help="leave an error to error.json; who started this tells it"
     )
+    parser.add_argument("--of-sweep", action="store_true", help="end when the sweep that started this ends")
+    parser.add_argument("--cores", type=_numbers, default=[], help="use these cores only, as in 0,1")
     given = parser.parse_args(arguments)
+    if given.cores:  # before torch counts them
+        os.sched_setaffinity(0, given.cores)
     folder = RunFolder(given.settings.absolute().parent)
     console.configure()
     of_agent = given.processes == 1 and "TORCHELASTIC_RUN_ID" in os.environ
-    if given.quiet or of_agent:
+    if given.quiet or of_agent or given.of_sweep:
         # Without the agent its workers have nobody to answer to; an agent or a lone worker keeps what it has first.
         _end_with_parent(signal.SIGKILL if of_agent else signal.SIGTERM)
     action = _be_agent if given.processes > 1 else _be_worker
@@ -66,7 +70,7 @@ def _answered_for(folder: RunFolder, given: argparse.Namespace, action: Action) 
         action(folder, given)
         return
     folder = folder.restarted()
-    with launch.recorded(folder, given.networks_module):
+    with launch.recorded(folder, given.networks_module, requeue=not given.of_sweep):
         action(folder, given)
 
 
@@ -133,6 +137,8 @@ def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
         command += ["--networks-module", module]
     try:
         elastic_launch(config, sys.executable)(*command)
+        if (pruned := folder.read_stopped()) is not None:
+            raise pruned
     except SignalException as stopped:
         raise (
             folder.read_stopped() or (KeyboardInterrupt() if stopped.sigval == 2 else Terminated())
@@ -159,6 +165,10 @@ def _run_workers(folder: RunFolder, given: argparse.Namespace) -> None:
         ) from None
     finally:
         logs.cleanup()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _settings(folder: RunFolder, given: argparse.Namespace) -> TrainSettings:

@@ -17,7 +17,7 @@ from discerna.directories.model_files import MANIFEST, file_digest
 from discerna.directories.plain_reading import read_object, read_plain
 from discerna.directories.run_status import RunStatus, State, read_status
 from discerna.directories.write_aside import ASIDE, written_whole
-from discerna.errors import DiscernaError, OutputError, Preempted
+from discerna.errors import DiscernaError, OutputError, Preempted, Pruned
 from discerna.settings.build import build, plain
 from discerna.settings.secrets import masked, unmasked
 from discerna.settings.train import TrainSettings
@@ -307,13 +307,15 @@ class RunFolder:
             write_json(self.error, error.as_json())
 
     def write_stopped(self, stopped: Preempted) -> None:
-        """Leave word of the signal after which a checkpoint was written."""
-        write_json(self.stopped, {"signal": stopped.signal, "epoch": stopped.epoch, "step": stopped.step})
+        """Leave word of the signal, or the verdict of a sweep, after which a checkpoint was written."""
+        why = {"reason": stopped.reason} if isinstance(stopped, Pruned) else {"signal": stopped.signal}
+        write_json(self.stopped, {**why, "epoch": stopped.epoch, "step": stopped.step})
 
     def read_stopped(self) -> Preempted | None:
         """The word that a process left."""
         try:
-            return Preempted(**read_object(self.stopped))
+            told = read_object(self.stopped)
+            return Pruned(**told) if "reason" in told else Preempted(**told)
         except (OSError, ValueError, TypeError):
             return None
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from discerna.directories.file_lock import is_locked
 from discerna.directories.plain_reading import read_object
-from discerna.errors import DiscernaError, Preempted, ProcessKilledError, SettingsError, Terminated
+from discerna.errors import DiscernaError, Preempted, ProcessKilledError, Pruned, SettingsError, Terminated
 from discerna.settings.build import build
 
-State = Literal["running", "finished", "stopped early", "failed", "killed", "preempted", "prepared"]
+State = Literal["running", "finished", "stopped early", "failed", "killed", "preempted", "pruned", "prepared"]
 
 GONE = "its process is gone without a word, as after kill -9, or when memory or power ran out"
 
@@ -76,6 +76,8 @@ class RunStatus:
 def end_of(error: BaseException) -> tuple[State, str]:
     """How a run stands that such an error has ended, and why."""
     match error:
+        case Pruned():
+            return "pruned", str(error)
         case Preempted():
             return "preempted", str(error)
         case KeyboardInterrupt():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from discerna.errors import SettingsError
 from discerna.settings.ranges import AtLeast
 
 
@@ -17,6 +18,9 @@ class GridSettings:
     repeats: Annotated[int, AtLeast(1)]
     max_jobs: Annotated[int, AtLeast(1)] | None
     max_hours: Annotated[float, AtLeast(0.001)] | None
+
+    def __post_init__(self) -> None:
+        _refuse_broken_points(self.max_jobs, self.repeats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +35,21 @@ class OptunaSettings:
     sampler: Literal["tpe", "random"]
     seed: int
 
+    def __post_init__(self) -> None:
+        _refuse_broken_points(self.max_jobs, self.repeats)
+
 
 SweepSettings = GridSettings | OptunaSettings
+
+
+def _refuse_broken_points(max_jobs: int | None, repeats: int) -> None:
+    if max_jobs is not None and max_jobs < repeats:
+        raise SettingsError(
+            "not one combination could be trained",
+            where=f"sweep.max_jobs={max_jobs} sweep.repeats={repeats}",
+            accepted="each combination takes sweep.repeats trainings",
+            remedy=f"use sweep.max_jobs={repeats} or more",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

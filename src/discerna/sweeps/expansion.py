@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
@@ -17,6 +18,24 @@ def expand(overrides: Sequence[str], choices: dict[str, list[str]]) -> list[dict
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     axes = [[(override.key_or_group, value) for value in _values(override, choices)] for override in parsed]
     return [dict(job) for job in itertools.product(*axes)]
+
+
+def sample(overrides: Sequence[str], choices: dict[str, list[str]]) -> dict[str, str]:
+    """One job, with the first value of whatever varies; an interval counts as well."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return {override.key_or_group: _first(override, choices) for override in parsed}
+
+
+def varies(override: str) -> bool:
+    """Whether an override has several values."""
+    return bool(OverridesParser.create().parse_override(override).is_sweep_override())
+
+
+def _first(override: Override, choices: dict[str, list[str]]) -> str:
+    if override.is_sweep_override() and override.is_interval_sweep():
+        interval: Any = override.value()
+        return str(interval.start)
+    return _values(override, choices)[0]
 
 
 def _values(override: Override, choices: dict[str, list[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, Trainer
 
 from discerna.directories.checkpoint_files import checkpoint_name, checkpoints, remove_left_over
 from discerna.directories.run_folder import RunFolder
-from discerna.errors import Preempted
+from discerna.errors import Preempted, Pruned
 from discerna.settings.checkpoint import CheckpointSettings
 from discerna.settings.train import TrainSettings
 from discerna.training import loop_state
@@ -24,6 +24,8 @@ from discerna.training.agreement import Agreement
 from discerna.training.averaging import MovingAverage
 from discerna.training.best_epoch import BestEpoch
 from discerna.training.classifier import Classifier
+from discerna.training.early_termination import EarlyTermination
+from discerna.training.epoch_record import EpochRecord
 from discerna.training.interruption import Interruption
 
 LOG = logging.getLogger("discerna")
@@ -58,6 +60,7 @@ class Checkpoints(Callback):
         folder: RunFolder,
         settings: TrainSettings,
         best: BestEpoch,
+        record: EpochRecord,
         interruption: Interruption,
         origin: Origin,
         batches: int,
@@ -67,6 +70,8 @@ class Checkpoints(Callback):
         self._how: CheckpointSettings = settings.checkpoint
         self._patience = timedelta(minutes=settings.launch.hang_timeout)
         self._best = best
+        self._record = record
+        self._termination = EarlyTermination(settings, folder.path)
         self._interruption = interruption
         self._origin = origin
         self._batches = batches
@@ -151,6 +156,16 @@ class Checkpoints(Callback):
                     callback.end_validation(pl_module)
             self._write_where_it_stands(trainer, pl_module)
             raise self._stopped(trainer, int(stop))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """A job of a sweep ends here when others are better."""
+        if not self._termination.is_on or trainer.should_stop:
+            return
+        reason = self._termination.verdict(self._record.rows) if trainer.is_global_zero else ""
+        (ends,) = self._agreement.highest(bool(reason))
+        if ends:
+            self._write_where_it_stands(trainer, pl_module)
+            raise Pruned(reason, trainer.current_epoch + 1, trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Keep the last state, from which more epochs can be trained."""

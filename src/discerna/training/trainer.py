@@ -127,7 +127,7 @@ def fit(
         callbacks.append(LoggedSummary())
     interruption = Interruption()
     limit = settings.trainer.limit_train_batches
-    checkpoints = Checkpoints(folder, settings, best, interruption, ready.origin, data.batches(limit))
+    checkpoints = Checkpoints(folder, settings, best, record, interruption, ready.origin, data.batches(limit))
     callbacks.append(checkpoints)
     start = newest_whole(folder.checkpoints)
     shapes = {name: value.shape for name, value in classifier.state_dict().items()}

@@ -1,0 +1,91 @@
+"""How a job of a sweep stands, by its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from discerna import launch
+from discerna.directories.run_result import RunResult
+from discerna.directories.run_status import State
+from discerna.directories.sweep_folder import SweepFolder, curve
+from discerna.settings.train import METRIC_MODES
+
+JobState = State | Literal["waiting"]
+
+DONE = ("finished", "stopped early")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a job now."""
+
+    state: JobState
+    reason: str = ""
+    value: float | None = None
+    """The best of `monitor` so far."""
+    accuracy: float | None = None
+    """Of the model, by the exact path; None until there is one."""
+    best_epoch: int | None = None
+    curve: Mapping[int, float] = field(default_factory=dict)
+    """`monitor` at each epoch so far."""
+    seconds: float | None = None
+    """From its beginning to its end, as it was written last."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has a model."""
+        return self.state in DONE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.is_done or self.state == "pruned"
+
+    def told(self, monitor: str) -> str:
+        """How it came out, for people."""
+        if self.state == "pruned":
+            return f"ended early {self.reason}"
+        accuracy = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"
+        return f"{monitor} {'-' if self.value is None else f'{self.value:.4f}'}{accuracy}"
+
+    @property
+    def epochs_trained(self) -> int:
+        """How many epochs have been trained."""
+        return max(self.curve, default=0)
+
+
+def standing(folder: SweepFolder, number: int, monitor: str) -> Standing:
+    """How a job stands; one whose model is done and whose process was killed then is finished as well."""
+    run, output = folder.run(number), folder.output(number)
+    status = run.status() if run.is_run() else None
+    if status is None:
+        return Standing("waiting")
+    if status.state == "killed" and run.result.is_file() and run.has_published(output):
+        launch.settle(run)
+        status = run.status() or status
+    found = curve(run, monitor)
+    seconds = None
+    if status.ended is not None:
+        ended, began = datetime.fromisoformat(status.ended), datetime.fromisoformat(status.began)
+        seconds = max(0.0, (ended - began).total_seconds())
+    if status.state in DONE:
+        if not run.has_published(output):  # its model was taken away, and is made again
+            return Standing("waiting")
+        result = RunResult.read(run.result)
+        return Standing(
+            status.state,
+            status.reason,
+            result.best_row.get(monitor),
+            result.figures.get("accuracy"),
+            result.best_epoch,
+            found or {int(row["epoch"]): row[monitor] for row in result.epochs if monitor in row},
+            seconds,
+        )
+    pick = min if METRIC_MODES[monitor] == "min" else max
+    best = pick(found, key=lambda epoch: found[epoch]) if found else None
+    state: JobState = "waiting" if status.state == "prepared" else status.state
+    value = None if best is None else found[best]
+    return Standing(state, status.reason, value, None, best, found, seconds)

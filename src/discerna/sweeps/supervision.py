@@ -1,0 +1,281 @@
+"""Runs the jobs of a sweep: starts what is missing, goes on with what was cut, hears how each ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from discerna import launch
+from discerna.directories.plain_reading import read_object
+from discerna.directories.sweep_folder import curve
+from discerna.errors import DiscernaError, Terminated
+from discerna.progress import Advance, Progress
+from discerna.settings.train import TrainSettings
+from discerna.sweeps.job import Job
+from discerna.sweeps.launchers import Jobs
+from discerna.sweeps.placement import Place, Places
+from discerna.sweeps.plan import SweepPlan
+from discerna.sweeps.queue import JobQueue
+from discerna.sweeps.standing import Standing, standing
+from discerna.sweeps.summary import JobRow, SweepResult
+
+LOG = logging.getLogger("discerna")
+
+PAUSE = 0.1
+"""Seconds between two looks at the processes."""
+
+LOOKING = 0.5
+"""Seconds between two looks at what the jobs write."""
+
+WRITING = 2.0
+"""Seconds between two times that sweep.json is written; each job's own folder is what counts."""
+
+
+@dataclass
+class Running:
+    """A job whose process runs."""
+
+    job: Job
+    place: Place | None
+    """None: another process has started it, before this one."""
+    advance: Advance
+    bar: ExitStack
+    seen: int
+    """Epochs that have been told."""
+    began: float = field(default_factory=time.monotonic)
+
+
+class Supervision:
+    """One sweep from here to its end; whatever it knows stands in the sweep's folder."""
+
+    def __init__(
+        self,
+        plan: SweepPlan,
+        jobs: Jobs,
+        parallel: int | None,
+        child: Callable[[TrainSettings], TrainSettings],
+        progress: Progress,
+    ) -> None:
+        """`child` makes a job known to a tracker as a part of the sweep; `parallel` None: all at once."""
+        self._plan = plan
+        self._jobs = jobs
+        self._parallel = parallel
+        self._child = child
+        self._progress = progress
+        self._queue = JobQueue(plan)
+        self._places = Places(parallel or 1) if plan.launcher.is_here else None
+        self._running: dict[int, Running] = {}
+        self._rows: dict[int, JobRow] = {}
+        self._stopped = ""
+        self._began = time.monotonic()
+        self._looked = self._written = 0.0
+        self._earlier = _written_before(plan)
+        hours = plan.first.sweep.max_hours
+        self._deadline = None if hours is None else self._began + hours * 3600
+
+    def run(self) -> SweepResult:
+        """Until nothing is left to do."""
+        with ExitStack() as bars:
+            self._advance = bars.enter_context(self._progress.task("jobs", self._queue.total))
+            try:
+                self._loop()
+            except (KeyboardInterrupt, Terminated) as stopped:
+                self._stopped = "by Ctrl-C" if isinstance(stopped, KeyboardInterrupt) else "by SIGTERM"
+                self._stop(signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM)
+                raise
+            finally:
+                self._jobs.close()
+                self.result(ended=False).write()
+        return self.result(ended=True)
+
+    def result(self, ended: bool) -> SweepResult:
+        """How all jobs stand now."""
+        folder, monitor = self._plan.folder, self._plan.first.monitor
+        rows = []
+        for job in self._queue:
+            row = self._rows.get(job.number)
+            if row is None:
+                running = self._running.get(job.number)
+                since = time.monotonic() - running.began if running else 0.0
+                found = standing(folder, job.number, monitor) if running else Standing("waiting")
+                row = JobRow(job, found, self._seconds_before(job) + since)
+            rows.append(row)
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        return SweepResult(
+            folder=folder.path,
+            output=self._plan.output,
+            first=self._plan.first,
+            rows=sorted(rows, key=lambda row: row.job.number),
+            began=str(self._earlier.get("began") or now),
+            seconds=float(self._earlier.get("seconds") or 0.0) + time.monotonic() - self._began,
+            ended=ended,
+            stopped=self._stopped,
+        )
+
+    def _loop(self) -> None:
+        while True:
+            if self._deadline is not None and time.monotonic() >= self._deadline and not self._stopped:
+                self._stopped = f"by sweep.max_hours={self._plan.first.sweep.max_hours:g}"
+                LOG.info("stopped %s; the jobs that run write a checkpoint", self._stopped)
+                self._jobs.signal(signal.SIGTERM)
+            while not self._stopped and self._has_room() and self._start_next():
+                pass
+            if not self._running:
+                return
+            time.sleep(PAUSE)
+            self._look()
+
+    def _has_room(self) -> bool:
+        return self._parallel is None or len(self._running) < self._parallel
+
+    def _start_next(self) -> bool:
+        """Start a job, or find that one needs none; False where there is nothing to do for now."""
+        job = self._queue.next()
+        if job is None:
+            return False
+        found = standing(self._plan.folder, job.number, self._plan.first.monitor)
+        # A job that was ended early trains on when that is no longer wanted.
+        kept = found.state == "pruned" and self._plan.first.early_termination.name != "none"
+        if found.is_done or kept:
+            LOG.info("%s: already done: %s", self._name(job), found.told(self._plan.first.monitor))
+            self._end(job, found, self._seconds_before(job))
+        elif found.state == "running":
+            LOG.info("%s runs since before this sweep was started: waiting for it", self._name(job))
+            self._show(job, None)
+        else:
+            place = Place(0, None, ()) if self._places is None else self._places.take(job.settings.trainer)
+            if place is None:
+                self._queue.put_back(job)
+                return False
+            self._start(job, place)
+        return True
+
+    def _start(self, job: Job, place: Place) -> None:
+        LOG.info("%s starts%s", self._name(job), f": {job.told}" if job.told else "")
+        try:
+            process = launch.process_of_sweep(
+                self._child(job.settings),
+                again=self._plan.folder.run(job.number).is_run(),
+                cores=place.cores,
+                devices=place.environment,
+            )
+            self._jobs.start(job.number, process)
+        except DiscernaError as error:
+            self._give_back(place)
+            LOG.warning("%s failed: %s", self._name(job), error)
+            self._end(job, Standing("failed", str(error)), self._seconds_before(job))
+            return
+        self._show(job, place)
+        self._write()
+
+    def _show(self, job: Job, place: Place | None) -> None:
+        bar = ExitStack()
+        advance = bar.enter_context(self._progress.task(f"  job {job.number}", job.settings.epochs))
+        seen = len(curve(self._plan.folder.run(job.number), self._plan.first.monitor))
+        advance(seen, "")
+        self._running[job.number] = Running(job, place, advance, bar, seen)
+
+    def _look(self) -> None:
+        """Hear of epochs, and of jobs that have ended."""
+        ended = dict(self._jobs.ended())
+        if not ended and time.monotonic() < self._looked + LOOKING:
+            return
+        self._looked = time.monotonic()
+        for number, running in list(self._running.items()):
+            self._tell_epochs(running)
+            if running.place is not None and number in ended:
+                self._give_back(running.place)
+                self._let_go(running)
+                found = self._outcome(running.job, ended[number])
+                seconds = self._seconds_before(running.job) + time.monotonic() - running.began
+                self._tell_end(running.job, found, seconds)
+                self._end(running.job, found, seconds)
+            elif running.place is None:  # its lock tells
+                found = standing(self._plan.folder, number, self._plan.first.monitor)
+                if found.state != "running":
+                    self._let_go(running)
+                    self._queue.put_back(running.job)
+        self._write(WRITING)
+
+    def _let_go(self, running: Running) -> None:
+        running.bar.close()
+        del self._running[running.job.number]
+
+    def _give_back(self, place: Place) -> None:
+        if self._places is not None:
+            self._places.give_back(place)
+
+    def _outcome(self, job: Job, how: str) -> Standing:
+        """How a job stands whose process has ended, in a state that says so."""
+        monitor = self._plan.first.monitor
+        found = standing(self._plan.folder, job.number, monitor)
+        if found.state not in ("waiting", "running"):
+            return found
+        run = self._plan.folder.run(job.number)
+        run.end(
+            "failed", f"it ended before it began ({how}); its messages are in {run.path / launch.CONSOLE}"
+        )
+        return standing(self._plan.folder, job.number, monitor)
+
+    def _tell_end(self, job: Job, found: Standing, seconds: float) -> None:
+        if found.has_ended:
+            LOG.info("%s: %s, %.0f s", self._name(job), found.told(self._plan.first.monitor), seconds)
+        else:
+            LOG.warning("%s %s: %s", self._name(job), found.state, found.reason)
+
+    def _end(self, job: Job, found: Standing, seconds: float) -> None:
+        """A job has come to an end, or had come to it before."""
+        self._rows[job.number] = JobRow(job, found, seconds)
+        self._queue.ended(job, found)
+        self._advance(1, "")
+        self._write(WRITING)
+
+    def _tell_epochs(self, running: Running) -> None:
+        monitor, epochs = self._plan.first.monitor, running.job.settings.epochs
+        found = curve(self._plan.folder.run(running.job.number), monitor)
+        for epoch in sorted(found)[running.seen :]:
+            value = f"{monitor} {found[epoch]:.4f}"
+            LOG.info("  job %d  epoch %d/%d  %s", running.job.number, epoch, epochs, value)
+            running.advance(1, value)
+            running.seen += 1
+
+    def _write(self, unless_within: float = 0.0) -> None:
+        if time.monotonic() >= self._written + unless_within:
+            self.result(ended=False).write()
+            self._written = time.monotonic()
+
+    def _stop(self, number: int) -> None:
+        """Let all jobs write a checkpoint; a second Ctrl-C does not wait for it."""
+        if self._running:
+            again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
+            LOG.info("jobs that run stop after this step%s", again)
+        self._jobs.signal(number)
+        while any(running.place is not None for running in self._running.values()):
+            time.sleep(PAUSE)
+            self._look()
+
+    def _name(self, job: Job) -> str:
+        return f"job {job.number} of {self._queue.total}" if self._queue.total else f"job {job.number}"
+
+    def _seconds_before(self, job: Job) -> float:
+        """That earlier starts of the sweep have given to a job."""
+        jobs = self._earlier.get("jobs", [])
+        return next((float(told["seconds"]) for told in jobs if told["number"] == job.number), 0.0)
+
+
+def _written_before(plan: SweepPlan) -> dict[str, Any]:
+    """What an earlier start of the sweep has written; nothing, if that cannot be read."""
+    try:
+        told = read_object(plan.folder.table)
+        for job in told["jobs"]:
+            float(job["seconds"]), int(job["number"])
+        float(told["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return told
