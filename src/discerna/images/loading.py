@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -125,7 +126,22 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def leave_signals(worker: int) -> None:
-    """Let a loader's worker end with its loader only: who stops a training may signal all processes of its group."""
+SOCKET_PATH = 100
+"""Bytes that the address of a Unix socket may have on any system."""
+
+
+def begin(worker: int) -> None:
+    """Prepare a loader's worker: tensors go through a socket in the temporary folder, whose path must be short.
+
+    Beyond that each batch would be lost without a word to the loader, which waits for it for ever.
+    """
+    socket = os.fsencode(tempfile.gettempdir()) + b"/pymp-12345678/listener-12345678"
+    if len(socket) > SOCKET_PATH:
+        tempfile.tempdir = "/tmp"
+
+
+def begin_apart(worker: int) -> None:
+    """Also let it end with its loader only: who stops a training may signal all processes of its group."""
+    begin(worker)
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -24,7 +24,7 @@ from discerna.errors import (
     ProcessError,
     UnreadablePictureError,
 )
-from discerna.images.loading import Batch, PictureDataset, collate
+from discerna.images.loading import Batch, PictureDataset, begin, collate
 from discerna.images.preprocessing import fit_picture
 from discerna.images.tensors import normalise, to_tensor
 from discerna.machine import Choice
@@ -143,6 +143,7 @@ class Predictor:
             batch_sampler=batches,
             num_workers=min(workers, len(batches)) if len(batches) > 1 else 0,
             collate_fn=collate,
+            worker_init_fn=begin,
             pin_memory=self.device == "cuda",
             generator=torch.Generator(),  # else the loader draws from the generator that the user has seeded
         )

@@ -46,8 +46,8 @@ class Standing:
 
     def told(self, monitor: str) -> str:
         """How it came out, for people."""
-        if self.state == "pruned":
-            return f"ended early {self.reason}"
+        if not self.is_done:
+            return self.reason
         accuracy = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"
         return f"{monitor} {'-' if self.value is None else f'{self.value:.4f}'}{accuracy}"
 

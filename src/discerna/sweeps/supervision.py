@@ -143,8 +143,8 @@ class Supervision:
         # A job that was ended early trains on when that is no longer wanted.
         kept = found.state == "pruned" and self._plan.first.early_termination.name != "none"
         if found.is_done or kept:
-            LOG.info("%s: already done: %s", self._name(job), found.told(self._plan.first.monitor))
             self._end(job, found, self._seconds_before(job))
+            LOG.info("%s already done%s", self._name(job), self._came_to(found))
         elif found.state == "running":
             LOG.info("%s runs since before this sweep was started: waiting for it", self._name(job))
             self._show(job, None)
@@ -157,7 +157,7 @@ class Supervision:
         return True
 
     def _start(self, job: Job, place: Place) -> None:
-        LOG.info("%s starts%s", self._name(job), f": {job.told}" if job.told else "")
+        LOG.info("%s starts", self._name(job))
         try:
             process = launch.process_of_sweep(
                 self._child(job.settings),
@@ -168,8 +168,8 @@ class Supervision:
             self._jobs.start(job.number, process)
         except DiscernaError as error:
             self._give_back(place)
-            LOG.warning("%s failed: %s", self._name(job), error)
             self._end(job, Standing("failed", str(error)), self._seconds_before(job))
+            LOG.warning("%s failed%s", self._name(job), self._came_to(self._rows[job.number].standing))
             return
         self._show(job, place)
         self._write()
@@ -194,8 +194,11 @@ class Supervision:
                 self._let_go(running)
                 found = self._outcome(running.job, ended[number])
                 seconds = self._seconds_before(running.job) + time.monotonic() - running.began
-                self._tell_end(running.job, found, seconds)
                 self._end(running.job, found, seconds)
+                level = logging.INFO if found.has_ended else logging.WARNING
+                state = "done" if found.is_done else found.state
+                told = f"{self._came_to(found)}, {seconds:.0f} s"
+                LOG.log(level, "%s %s%s", self._name(running.job), state, told)
             elif running.place is None:  # its lock tells
                 found = standing(self._plan.folder, number, self._plan.first.monitor)
                 if found.state != "running":
@@ -222,12 +225,6 @@ class Supervision:
             "failed", f"it ended before it began ({how}); its messages are in {run.path / launch.CONSOLE}"
         )
         return standing(self._plan.folder, job.number, monitor)
-
-    def _tell_end(self, job: Job, found: Standing, seconds: float) -> None:
-        if found.has_ended:
-            LOG.info("%s: %s, %.0f s", self._name(job), found.told(self._plan.first.monitor), seconds)
-        else:
-            LOG.warning("%s %s: %s", self._name(job), found.state, found.reason)
 
     def _end(self, job: Job, found: Standing, seconds: float) -> None:
         """A job has come to an end, or had come to it before."""
@@ -261,7 +258,13 @@ class Supervision:
             self._look()
 
     def _name(self, job: Job) -> str:
-        return f"job {job.number} of {self._queue.total}" if self._queue.total else f"job {job.number}"
+        """`job 3: learning_rate=0.01`."""
+        return f"job {job.number}" + (f": {job.told}:" if job.told else ":")
+
+    def _came_to(self, found: Standing) -> str:
+        """How many have ended, and how this one did."""
+        count = f"{len(self._rows)} of {self._queue.total}" if self._queue.total else str(len(self._rows))
+        return f" ({count}): {found.told(self._plan.first.monitor)}"
 
     def _seconds_before(self, job: Job) -> float:
         """That earlier starts of the sweep have given to a job."""

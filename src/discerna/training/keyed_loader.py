@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from discerna.errors import UnreadablePictureError
-from discerna.images.loading import Batch, PictureDataset, collate, leave_signals
+from discerna.images.loading import Batch, PictureDataset, begin_apart, collate
 from discerna.training.batch_plan import BatchPlan, Share
 
 LOG = logging.getLogger("discerna")
@@ -142,7 +142,7 @@ def _batches(
         num_workers=workers,
         collate_fn=collate,
         pin_memory=workers > 0 and on_gpu,
-        worker_init_fn=leave_signals,
+        worker_init_fn=begin_apart,
     )
     batches = iter(loader)
     if workers and threading.current_thread() is threading.main_thread():
