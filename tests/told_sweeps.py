@@ -119,7 +119,9 @@ def plausible(count: int = 48, seed: int = 3, repeats: int = 1, extra: int = 0) 
     return told(jobs, search="optuna", early_termination="median")
 
 
-HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">&lt;!--"
+HOSTILE = (
+    "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">&lt;!--"
+)
 LONG = "/data/" + "a-very-long-folder-name-of-somebody/" * 6 + "Fotoğraflar 花の写真 žluté.model"
 
 
