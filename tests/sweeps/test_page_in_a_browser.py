@@ -15,7 +15,9 @@ from selenium.webdriver.common.keys import Keys
 from discerna.sweeps.page import page
 from told_sweeps import HOSTILE, odd, plausible
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for path in map(shutil.which, NAMES) if path), None)
+DRIVER = shutil.which("chromedriver")
 SWEEPS = {"plausible": plausible(), "many": plausible(500), **odd()}
 FLAGS = [
     "--headless=new",
