@@ -136,6 +136,9 @@ def test_command_can_be_typed(browser, output, typed):
     assert browser.one("code").text == f"discerna score {typed} data=PICTURES output=scores.csv"
     browser.one(".command button").click()
     assert browser.one(".command button").text == "Copied"
+    browser.driver.execute_script("document.body.append(document.createElement('textarea'))")
+    browser.one("textarea").send_keys(Keys.CONTROL, "v")
+    assert browser.one("textarea").get_property("value") == browser.one("code").text
 
 
 def test_best_is_first_and_heads_sort(browser):
