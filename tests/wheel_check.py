@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from discerna.sweeps.page import page
+
 
 def discerna(*arguments: str) -> str:
     done = subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True)
@@ -34,4 +36,5 @@ assert "accuracy" in discerna("evaluate", "model=model", "data=valid")
 assert "model.run" in discerna("runs", "list")
 assert discerna("register", "model", "name=colours", "alias=production").startswith("colours:1")
 assert len(discerna("score", "model=registry:colours@production", "data=valid").splitlines()) == 7
+assert page({}).startswith("<!doctype html>")
 print("the wheel works")
