@@ -15,7 +15,7 @@ def test_batches_arrive_whatever_the_temporary_folder(discerna, pictures, tmp_pa
         TMPDIR=str(folder),
     )  # fmt: skip
     discerna(
-        "score", "model=m", "networks.modules=[tiny_networks]", f"data={pictures / 'valid'}", "output=s.csv", "device=cpu",
-        "loading.workers=1", "batch_size=4", TMPDIR=str(folder),
+        "score", "model=m", "networks.modules=[tiny_networks]", f"data={pictures / 'valid'}", "output=s.csv",
+        "device=cpu", "loading.workers=1", "batch_size=4", TMPDIR=str(folder),
     )  # fmt: skip
     assert list(folder.iterdir()) == []

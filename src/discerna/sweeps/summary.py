@@ -16,6 +16,7 @@ from discerna.directories.write_aside import written_whole
 from discerna.errors import ProcessError
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.sweeps.job import Job
+from discerna.sweeps.page import page
 from discerna.sweeps.points import Point
 from discerna.sweeps.standing import Standing
 from discerna.version import __version__
@@ -158,8 +159,11 @@ class SweepResult:
             )
 
     def write(self) -> None:
-        """Bring sweep.json and sweep.csv up to date."""
-        write_json(self._files.table, self.as_json())
+        """Bring sweep.json, sweep.csv and sweep.html up to date."""
+        table = self.as_json()
+        write_json(self._files.table, table)
+        with written_whole(self._files.page) as aside:
+            aside.write_text(page(table), "utf-8", newline="\n")
         with (
             written_whole(self._files.csv) as aside,
             aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

@@ -195,7 +195,7 @@ class Supervision:
                 found = self._outcome(running.job, ended[number])
                 seconds = self._seconds_before(running.job) + time.monotonic() - running.began
                 self._end(running.job, found, seconds)
-                level = logging.INFO if found.has_ended else logging.WARNING
+                level = logging.INFO if found.has_ended or self._stopped else logging.WARNING
                 state = "done" if found.is_done else found.state
                 told = f"{self._came_to(found)}, {seconds:.0f} s"
                 LOG.log(level, "%s %s%s", self._name(running.job), state, told)
@@ -258,13 +258,16 @@ class Supervision:
             self._look()
 
     def _name(self, job: Job) -> str:
-        """`job 3: learning_rate=0.01`."""
-        return f"job {job.number}" + (f": {job.told}:" if job.told else ":")
+        """`job 3 (learning_rate=0.01)`."""
+        return f"job {job.number}" + (f" ({job.told})" if job.told else "")
 
     def _came_to(self, found: Standing) -> str:
         """How many have ended, and how this one did."""
-        count = f"{len(self._rows)} of {self._queue.total}" if self._queue.total else str(len(self._rows))
-        return f" ({count}): {found.told(self._plan.first.monitor)}"
+        told = found.told(self._plan.first.monitor)
+        if found.state == "preempted":
+            return f": {told}"
+        ended = sum(row.standing.state != "preempted" for row in self._rows.values())
+        return f", {ended} of {self._queue.total or '?'}: {told}"
 
     def _seconds_before(self, job: Job) -> float:
         """That earlier starts of the sweep have given to a job."""
