@@ -39,13 +39,14 @@ def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
     if parallel is not None and sweep.launcher.is_here:
         Places(parallel).check(sweep.first.trainer)
     _refuse_output(sweep)
+    sweep.check_inputs()
     folder = sweep.folder
     lock = _begin(folder, sweep.first.overwrite)
     try:
-        _tell_start(sweep, parallel)
         tracker = SweepTracker([sweep.first], folder.path)
         jobs = _jobs(sweep.launcher, folder)
         supervision = Supervision(sweep, jobs, parallel, tracker.child, progress)
+        _tell_start(sweep, supervision.total, parallel)
         try:
             result = supervision.run()
             _publish(sweep, result)
@@ -112,9 +113,11 @@ def _jobs(launcher: Launcher, folder: SweepFolder) -> Jobs:
     return LocalJobs()
 
 
-def _tell_start(sweep: SweepPlan, parallel: int | None) -> None:
-    points, repeats = sweep.points.total, sweep.first.sweep.repeats
-    jobs = counted(points * repeats, "job") if points else "as many jobs as it takes"
+def _tell_start(sweep: SweepPlan, total: int, parallel: int | None) -> None:
+    jobs = counted(total, "job")
+    if sweep.left_out:
+        left = counted(sweep.left_out, "combination")
+        jobs += f" ({left} left out by sweep.max_jobs={sweep.first.sweep.max_jobs})"
     at_once = (
         "all at once" if parallel is None else "one at a time" if parallel == 1 else f"{parallel} at once"
     )
@@ -129,5 +132,7 @@ def _publish(sweep: SweepPlan, result: SweepResult) -> None:
 
 def _tell_how_to_go_on(sweep: SweepPlan, result: SweepResult) -> None:
     done = sum(row.standing.has_ended for row in result.rows)
-    typed = f", with output={as_typed(Path(sweep.command_output))}" if sweep.command_output else ""
+    typed = ""
+    if sweep.first.output is None:  # by which the folder is found again
+        typed = f" with output={as_typed(sweep.folder.path.with_suffix(''))}"
     LOG.info("%s done; to go on: the same command%s", counted(done, "job"), typed)

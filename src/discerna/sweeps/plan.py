@@ -20,6 +20,7 @@ from discerna.sweeps.inputs import Inputs
 from discerna.sweeps.job import key_of_job
 from discerna.sweeps.launchers import Launcher, split_off
 from discerna.sweeps.points import Point, Points
+from discerna.sweeps.space import Space, bare, from_mapping, split_space
 
 COMMON = ("output", "monitor", "resume", "overwrite", "force", "sweep", "space", "early_termination")
 """Settings that all jobs share, with the group's own settings."""
@@ -35,15 +36,47 @@ class SweepPlan:
     first: TrainSettings
     """The settings of one of the jobs, for what all have in common."""
     launcher: Launcher
-    points: Points
-    compose: Callable[[Point], TrainSettings]
     inputs: Inputs
-    command_output: str
-    """What `output=` has to be for the same command to find this sweep again, if it was not typed."""
+    grid: dict[int, tuple[Point, TrainSettings]]
+    """Every point of a grid by its number; empty for a search."""
+    left_out: int
+    """Points of a grid beyond sweep.max_jobs."""
+    space: Space | None
+    """What a search chooses from; None for a grid."""
+    composed: Callable[[Mapping[str, str]], TrainSettings]
+    """The settings of a job from all that is typed for it."""
+
+    def compose(self, point: Point) -> TrainSettings:
+        """The settings of a point."""
+        return self.grid[point.number][1] if self.grid else self.composed(point.overrides)
+
+    def check_inputs(self) -> None:
+        """Tell what is wrong with pictures or a model before the first job starts."""
+        for _, settings in self.grid.values():
+            self.inputs.facts(settings)
+        for probe in self.space.probes() if self.space else []:
+            self.inputs.facts(self.composed(probe.overrides))
+
+    def points(self) -> Points:
+        """Where the points come from; what a search knows is read from the sweep's folder, or begun there."""
+        settings = self.first.sweep
+        if not isinstance(settings, OptunaSettings):
+            return GridPoints([point for point, _ in self.grid.values()])
+        assert self.space is not None
+        from discerna.sweeps.search import OptunaPoints
+
+        return OptunaPoints(
+            self.space,
+            settings,
+            total=settings.max_jobs // settings.repeats,
+            mode="min" if METRIC_MODES[self.first.monitor] == "min" else "max",
+            storage=self.folder.study,
+            identity=key_of_job(self.first, (), self.inputs.facts(self.first), 0),
+        )
 
 
 def plan(typed: Sequence[str], source: Source) -> SweepPlan:
-    """Compose and check every job of a grid; of a search, what does not vary."""
+    """Compose and check every job of a grid; of a search, points that have each choice and each end."""
     launcher, others = split_off(typed)
     prepared = overrides.prepare_overrides("train", others, source, multirun=True)
     choices = overrides.available_groups(source)
@@ -53,34 +86,29 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
         settings: TrainSettings = compose_prepared("train", values, source, registered, of_sweep=True)
         return replace(settings, resume=None)
 
-    first = composed(sample(prepared, choices))
     _refuse_varying(prepared)
+    first = composed(sample(prepared, choices))
     _refuse_single(first)
-    folder, output = _places(first)
-    inputs = Inputs()
-    settled: dict[int, TrainSettings] = {}
-    points: Points
+    grid: dict[int, tuple[Point, TrainSettings]] = {}
+    space, left_out = None, 0
     if isinstance(first.sweep, OptunaSettings):
-        points = _search(prepared, choices, source, first, folder, inputs)
+        typed_keys = {bare(text.partition("=")[0]) for text in prepared}
+        space = split_space([*from_mapping(first.space, typed_keys, source), *prepared], choices)
+        _refuse_nothing(space)
+        first = [composed(probe.overrides) for probe in space.probes()][0]
     else:
         if first.space:
             raise SettingsError(
                 "a search space needs a search", where="space=...", remedy="add sweep=optuna, or leave it out"
             )
-        found = _grid(expand(prepared, choices))
-        settled = {point.number: composed(point.overrides) for point in found}
-        first = settled[0]
+        grid = {point.number: (point, composed(point.overrides)) for point in _grid(expand(prepared, choices))}
         if first.sweep.max_jobs is not None:
-            found = found[: first.sweep.max_jobs // first.sweep.repeats]
-        points = GridPoints(found)
-
-    def compose(point: Point) -> TrainSettings:
-        return settled.get(point.number) or composed(point.overrides)
-
-    for settings in settled.values():
-        inputs.facts(settings)
-    typed_output = str(output.with_name(folder.path.stem)) if first.output is None else ""
-    return SweepPlan(folder, output, first, launcher, points, compose, inputs, typed_output)
+            kept = first.sweep.max_jobs // first.sweep.repeats
+            left_out = max(0, len(grid) - kept)
+            grid = dict(list(grid.items())[:kept])
+        first = grid[0][1]
+    folder, output = _places(first)
+    return SweepPlan(folder, output, first, launcher, Inputs(), grid, left_out, space, composed)
 
 
 def _grid(expanded: Sequence[dict[str, str]]) -> list[Point]:
@@ -91,43 +119,19 @@ def _grid(expanded: Sequence[dict[str, str]]) -> list[Point]:
     ]
 
 
-def _search(
-    prepared: Sequence[str],
-    choices: dict[str, list[str]],
-    source: Source,
-    first: TrainSettings,
-    folder: SweepFolder,
-    inputs: Inputs,
-) -> Points:
-    """What Optuna is asked; its study is found again by what does not vary."""
-    from discerna.sweeps import space
-
-    typed = {text.partition("=")[0].lstrip("+") for text in prepared}
-    found = space.split_space([*space.from_mapping(first.space, typed, source), *prepared], choices)
-    if not found.axes:
+def _refuse_nothing(space: Space) -> None:
+    if not space.axes:
         raise SettingsError(
             "nothing varies",
             where="sweep=optuna",
             accepted="a range or choices of at least one setting",
             remedy="add space=module, or for example 'learning_rate=tag(log,interval(1e-4,1e-1))'",
         )
-    settings = first.sweep
-    assert isinstance(settings, OptunaSettings)
-    from discerna.sweeps.search import OptunaPoints
-
-    return OptunaPoints(
-        found,
-        settings,
-        total=settings.max_jobs // settings.repeats,
-        mode=METRIC_MODES[first.monitor],
-        storage=folder.study,
-        identity=key_of_job(first, (), inputs.facts(first), 0),
-    )
 
 
 def _refuse_varying(prepared: Sequence[str]) -> None:
     for text in prepared:
-        key = text.partition("=")[0].lstrip("+")
+        key = bare(text.partition("=")[0])
         if not varies(text) or not any(key == name or key.startswith(f"{name}.") for name in COMMON):
             continue
         if key == "output":

@@ -23,6 +23,7 @@ class JobQueue:
 
     def __init__(self, plan: SweepPlan) -> None:
         self._plan = plan
+        self._points = plan.points()
         self._ledger = Ledger(plan.folder)
         self._waiting: deque[Job] = deque()
         self._jobs: dict[int, Job] = {}
@@ -33,7 +34,7 @@ class JobQueue:
     @property
     def total(self) -> int:
         """How many jobs there will be; 0: not known."""
-        return (self._plan.points.total or 0) * self._plan.first.sweep.repeats
+        return (self._points.total or 0) * self._plan.first.sweep.repeats
 
     def __iter__(self) -> Iterator[Job]:
         """All jobs so far."""
@@ -42,7 +43,7 @@ class JobQueue:
     def next(self) -> Job | None:
         """Take the next job; None where there is none (any more)."""
         while not self._waiting:
-            point = self._plan.points.ask()
+            point = self._points.ask()
             if point is None:
                 return None
             self._take(point)
@@ -64,7 +65,7 @@ class JobQueue:
             facts = self._plan.inputs.facts(settings)
         except DiscernaError as error:  # settings of a search that do not go together
             LOG.warning("point %d cannot be trained: %s", point.number, error)
-            self._plan.points.tell(point, "failed", None, {})
+            self._points.tell(point, "failed", None, {})
             return
         own, keys = [], []
         for repeat in range(repeats):
@@ -93,9 +94,9 @@ class JobQueue:
         done = [one for one in found if one.is_done and one.value is not None]
         pruned = [one for one in found if one.state == "pruned"]
         if pruned:
-            self._plan.points.tell(point, "pruned", pruned[0].value, pruned[0].curve)
+            self._points.tell(point, "pruned", pruned[0].value, pruned[0].curve)
         elif done:
             value = mean(one.value for one in done if one.value is not None)
-            self._plan.points.tell(point, "done", value, done[0].curve)
+            self._points.tell(point, "done", value, done[0].curve)
         else:
-            self._plan.points.tell(point, "failed", None, {})
+            self._points.tell(point, "failed", None, {})

@@ -36,7 +36,7 @@ class SubmittedJobs:
         try:
             folder.mkdir(exist_ok=True)
             self._executor = submitit.AutoExecutor(
-                folder=folder / "%j", cluster=cluster, **{f"{cluster}_max_num_timeout": restarts}
+                folder=folder, cluster=cluster, **{f"{cluster}_max_num_timeout": restarts}
             )
             named = {
                 key

@@ -79,6 +79,11 @@ class Supervision:
         hours = plan.first.sweep.max_hours
         self._deadline = None if hours is None else self._began + hours * 3600
 
+    @property
+    def total(self) -> int:
+        """How many jobs there will be."""
+        return self._queue.total
+
     def run(self) -> SweepResult:
         """Until nothing is left to do."""
         with ExitStack() as bars:

@@ -1,7 +1,5 @@
 """`train -m`: every combination in a process of its own, one table, failures named."""
 
-import json
-
 import pytest
 
 from discerna.errors import InvalidDatasetError, OutputError, SettingsError
@@ -14,7 +12,7 @@ BASE = ["model=tiny", "train_data=a", "valid_data=b"]
 
 
 def jobs(*overrides):
-    return [job.varying for job in plan([*BASE, *overrides], PACKAGED)[1]]
+    return [dict(point.varying) for point, _ in plan([*BASE, *overrides], PACKAGED).grid.values()]
 
 
 def test_combinations():
@@ -58,22 +56,3 @@ def test_what_is_wrong_for_all_jobs_is_told_before_anything_is_replaced(tmp_path
     with pytest.raises(InvalidDatasetError, match="train_data"):
         run([*BASE, "output=s", "epochs=1,2", "overwrite=true"], PACKAGED, SILENT)
     assert old.exists()
-
-
-def test_a_sweep_goes_on_after_a_failure(discerna, pictures, tmp_path):
-    done = discerna(
-        "train", "-m", "model=tiny", "networks.modules=[tiny_networks]", f"train_data={pictures / 'train'}",
-        f"valid_data={pictures / 'valid'}", "output=s", "epochs=1", "batch_size=8", "learning_rate=1e30,0.001",
-        code=1,
-    )  # fmt: skip
-    lines = done.stdout.splitlines()
-    assert lines[0].split() == ["job", "learning_rate", "valid_loss", "accuracy", "time", "state"]
-    assert [line.split()[-1] for line in lines[1:3]] == ["failed", "done"]
-    assert lines[3].startswith("best  job 1")
-    assert "1 of 2 jobs failed" in done.stderr and "job 0: the loss became NaN" in done.stderr
-    records = json.loads((tmp_path / "s.sweep" / "sweep.json").read_text())["jobs"]
-    assert [record["state"] for record in records] == ["failed", "done"]
-    assert (tmp_path / "s.sweep" / "1" / "model.json").is_file()
-    for number in (0, 1):
-        assert (tmp_path / "s.sweep" / f"{number}.run" / "run.log").is_file()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.sweep"]
