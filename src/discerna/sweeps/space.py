@@ -106,9 +106,7 @@ class Space:
         """A few points that have each choice and each end at least once: what is wrong with one is known early."""
         count = max((len(axis.ends) for axis in self.axes.values()), default=1)
         return [
-            self.point(
-                n, {bare(key): axis.ends[n % len(axis.ends)] for key, axis in self.axes.items()}
-            )
+            self.point(n, {bare(key): axis.ends[n % len(axis.ends)] for key, axis in self.axes.items()})
             for n in range(count)
         ]
 
@@ -214,7 +212,9 @@ def _is_log(sweep: Sweep, override: Override) -> bool:
         raise SettingsError(
             "a tag that means nothing here",
             where=typed(override),
-            accepted="tag(log,...) goes with an interval or a range" if not accepted else "the only tag is log",
+            accepted="tag(log,...) goes with an interval or a range"
+            if not accepted
+            else "the only tag is log",
             remedy=f"leave out {' and '.join(unknown)}",
         )
     return bool(sweep.tags)
