@@ -10,7 +10,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,7 +60,7 @@ class DiscernaOptunaConf:
     storage: str | None = None
     study_name: str | None = None
     max_failure_rate: float = 1.0
-    params: dict[str, Any] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 ConfigStore.instance().store("discerna_optuna", DiscernaOptunaConf, "hydra/sweeper", provider="discerna")
@@ -83,7 +83,7 @@ class DiscernaOptunaSweeper(Sweeper):
         storage: str | None,
         study_name: str | None,
         max_failure_rate: float,
-        params: DictConfig | None,
+        params: DictConfig,
     ) -> None:
         self.n_trials = n_trials
         self.n_jobs = n_jobs
@@ -93,7 +93,7 @@ class DiscernaOptunaSweeper(Sweeper):
         self.storage = storage
         self.study_name = study_name
         self.max_failure_rate = max_failure_rate
-        self.params: Mapping[str, Any] = dict(params or {})
+        self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
