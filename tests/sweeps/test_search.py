@@ -17,7 +17,7 @@ from discerna.sweeps.study import Study
 from searching import SPACE, points, search
 
 AXES = {key.lstrip("+"): axis for key, axis in SPACE.axes.items()}
-FEW = Space({}, {"a": Choices(("x", "y")), "++b": Steps(0.0, 0.1, 3)})
+FEW = Space({}, {"a": Choices(("x", "y")), "++b": Steps(0.0, 0.1, 4)})
 
 
 def study(axes=AXES, sampler="tpe", seed=1, mode="min", storage=None, name="s"):
@@ -99,16 +99,16 @@ def test_several_at_once_differ():
 def test_a_small_space_is_tried_once_each_and_then_ends(tmp_path, caplog, sampler):
     caplog.set_level(logging.INFO, logger="discerna")
     asked = points(tmp_path / "study.db", space=FEW, total=50, sampler=sampler)
-    assert asked.total == 6
+    assert asked.total == 8
     found = []
     while (point := asked.ask()) is not None:
         found.append(point.varying)
         asked.tell(point, "done", float(point.varying["b"]), {})
-    assert len({tuple(varying.items()) for varying in found}) == 6
-    assert {varying["b"] for varying in found} == {"0.0", "0.1", "0.2"}
+    assert len({tuple(varying.items()) for varying in found}) == 8
+    assert {varying["b"] for varying in found} == {"0.0", "0.1", "0.2", "0.3"}
     assert asked.ask() is None
     assert [record.message for record in caplog.records if record.name == "discerna"] == [
-        "the search ends: all 6 points of the space have been tried"
+        "the search ends: all 8 points of the space have been tried"
     ]
 
 

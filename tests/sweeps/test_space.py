@@ -55,6 +55,10 @@ def composed(text):
         ("epochs=range(1,5)", Steps(1, 1, 4)),
         ("epochs=range(10,1,-3)", Steps(4, 3, 3)),
         ("ema=range(0,0.9,0.3)", Steps(0.0, 0.3, 3)),
+        (
+            "ema=range(1,2.4,0.3333333333333333)",
+            Choices(("1.0", "1.3333333333333333", "1.6666666666666665", "2.0", "2.333333333333333")),
+        ),
     ],
 )
 def test_what_varies(typed, expected):

@@ -30,6 +30,12 @@ class Steps:
         """The smallest and the largest."""
         return self.at(0), self.at(self.size - 1)
 
+    @property
+    def even(self) -> bool:
+        """Whether the distances stay equal in floats, as with a step of 0.1 and not of a third in 16 digits."""
+        exact = Decimal(repr(self.start)) + (self.size - 1) * Decimal(repr(self.step))
+        return Decimal(repr(self.ends[1])) == exact
+
     def at(self, index: int) -> int | float:
         """The number at this place."""
         if isinstance(self.start, int) and isinstance(self.step, int):

@@ -182,6 +182,8 @@ def _axis(override: Override, choices: Mapping[str, Sequence[str]]) -> Axis:
             )
         if log and axis.size > 1:
             axis = _interval(override, Interval(*axis.ends, log))
+        elif not axis.even:  # Optuna would leave out the last one
+            axis = Choices(tuple(elements(override, choices)))
     else:
         axis = Choices(tuple(dict.fromkeys(elements(override, choices))))
     if axis.size == 1:

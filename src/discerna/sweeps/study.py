@@ -115,13 +115,13 @@ class Study:
         return Trial(len(trials), values, False)
 
     def _new_values(self, trials: list[optuna.trial.FrozenTrial]) -> dict[str, Value] | None:
-        known = {tuple(trial.params[name] for name in self._axes) for trial in trials}
+        known = {self._texts(trial.params) for trial in trials}
         points = size(self._axes)
         if points is not None and len(known) >= points:
             return None
         for attempt in range(ATTEMPTS):
             values = self._draft(trials, attempt)
-            if tuple(values[name] for name in self._axes) not in known:
+            if self._texts(values) not in known:
                 return values
         return values if points is None else self._untried(known, points)
 
@@ -137,16 +137,21 @@ class Study:
         draft.add_trials(trials)
         return dict(draft.ask(self._distributions).params)
 
-    def _untried(self, known: set[tuple[Value, ...]], points: int) -> dict[str, Value]:
+    def _texts(self, values: Mapping[str, Value]) -> tuple[str, ...]:
+        """What decides whether two points are the same; Optuna's 0.30000000000000004 is our 0.3."""
+        return tuple(axis.text(values[name]) for name, axis in self._axes.items())
+
+    def _untried(self, known: set[tuple[str, ...]], points: int) -> dict[str, Value]:
         """The first one that is not known, from anywhere in the space on."""
         index = random.Random(_number(self._seed, len(known), ATTEMPTS)).randrange(points)
         while True:
-            values, rest = {}, index
+            values: dict[str, Value] = {}
+            rest = index
             for name, axis in self._axes.items():
                 assert axis.size is not None
                 rest, place = divmod(rest, axis.size)
                 values[name] = axis.at(place)
-            if tuple(values.values()) not in known:
+            if self._texts(values) not in known:
                 return values
             index = (index + 1) % points
 
