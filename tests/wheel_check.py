@@ -37,4 +37,8 @@ assert "model.run" in discerna("runs", "list")
 assert discerna("register", "model", "name=colours", "alias=production").startswith("colours:1")
 assert len(discerna("score", "model=registry:colours@production", "data=valid").splitlines()) == 7
 assert page({}).startswith("<!doctype html>")
+python = str(Path(sys.argv[1]).with_name("python"))
+plugins = "from hydra.core.plugins import Plugins; print(*Plugins.instance().class_name_to_class)"
+found = subprocess.run([python, "-c", plugins], capture_output=True, text=True)
+assert "DiscernaOptunaSweeper" in found.stdout, found.stderr
 print("the wheel works")

@@ -6,6 +6,7 @@ Mistakes in keys are found here, before Hydra composes, so that all are told tog
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -113,22 +114,43 @@ def _prepared(
         raise _unknown(bare, verb, keys, groups)
     if bare in keys and is_path(keys[bare]):
         value = _path_value(value, is_path_list(keys[bare]), multirun)
-    elif bare == "pretrained" and value not in ("true", "false", "null", "True", "False"):
-        value = _path_value(value, False, multirun)
+    elif bare == "pretrained":
+        value = _path_value(value, False, multirun, words=("true", "false", "null", "True", "False"))
     # ++ sets a key whether or not the chosen YAML file has it; the dataclass decides whether it belongs.
     ready = f"++{bare}={value}"
     _check_grammar(ready, text, multirun)
     return ready
 
 
-def _path_value(value: str, is_list: bool, multirun: bool) -> str:
+def _path_value(value: str, is_list: bool, multirun: bool, words: Sequence[str] = ("null",)) -> str:
+    """The value with quotes around what is a path and none around what is one of `words`."""
     if is_list and value.startswith("[") and value.endswith("]"):
         return value
     if value == "???" or _is_quoted(value):
         return value
-    if multirun:  # under -m a comma separates jobs
-        return ",".join(part if _is_quoted(part) else quoted(part) for part in _split_commas(value))
-    return "null" if value == "null" else quoted(value)
+    if multirun:
+        return _sweep_call(value, words) or _path_values(value, words)
+    return value if value in words else quoted(value)
+
+
+def _path_values(values: str, words: Sequence[str]) -> str:
+    parts = _split_commas(values)
+    return ",".join(part if _is_quoted(part) or part in words else quoted(part) for part in parts)
+
+
+SWEEP_CALL = re.compile(r"(choice|glob|interval|range|shuffle|sort|tag)\((.*)\)", re.DOTALL)
+"""What Hydra's grammar takes for a sweep; a path of this form needs quotes."""
+
+
+def _sweep_call(value: str, words: Sequence[str]) -> str | None:
+    """A sweep such as choice(a,b) with its paths quoted; None if it is none."""
+    call = SWEEP_CALL.fullmatch(value)
+    if call is None:
+        return None
+    name, inside = call.groups()
+    if name in ("choice", "shuffle"):  # the others take no paths, or not paths alone
+        return f"{name}({_sweep_call(inside, words) or _path_values(inside, words)})"
+    return value
 
 
 def _is_quoted(value: str) -> bool:
@@ -136,16 +158,16 @@ def _is_quoted(value: str) -> bool:
 
 
 def _split_commas(value: str) -> list[str]:
-    """The parts between commas that stand outside quotes."""
+    """The parts between commas that stand outside quotes, without spaces around them, as Hydra reads them."""
     parts, quote = [""], ""
     for letter in value:
         if letter == "," and not quote:
             parts.append("")
             continue
-        if letter in "'\"" and (letter == quote or (not quote and not parts[-1])):
+        if letter in "'\"" and (letter == quote or (not quote and not parts[-1].strip())):
             quote = "" if quote else letter
         parts[-1] += letter
-    return parts
+    return [part.strip() for part in parts]
 
 
 def _check_grammar(ready: str, typed: str, multirun: bool) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override
 
 from discerna.errors import SettingsError
+from discerna.sweeps.elements import elements, typed
 
 
-def expand(overrides: Sequence[str], choices: dict[str, list[str]]) -> list[dict[str, str]]:
+def expand(overrides: Sequence[str], choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     """The jobs in order, each as {key: value as typed}: a=1,2 b=3,4 makes four; glob(*) takes from `choices`."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     axes = [[(override.key_or_group, value) for value in _values(override, choices)] for override in parsed]
     return [dict(job) for job in itertools.product(*axes)]
 
 
-def sample(overrides: Sequence[str], choices: dict[str, list[str]]) -> dict[str, str]:
+def sample(overrides: Sequence[str], choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """One job, with the first value of whatever varies; an interval counts as well."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     return {override.key_or_group: _first(override, choices) for override in parsed}
@@ -31,33 +31,21 @@ def varies(override: str) -> bool:
     return bool(OverridesParser.create().parse_override(override).is_sweep_override())
 
 
-def _first(override: Override, choices: dict[str, list[str]]) -> str:
+def _first(override: Override, choices: Mapping[str, Sequence[str]]) -> str:
     if override.is_sweep_override() and override.is_interval_sweep():
         interval: Any = override.value()
         return str(interval.start)
     return _values(override, choices)[0]
 
 
-def _values(override: Override, choices: dict[str, list[str]]) -> list[str]:
+def _values(override: Override, choices: Mapping[str, Sequence[str]]) -> list[str]:
     if not override.is_sweep_override():
-        return [override.get_value_element_as_str()]
-    value = override.value()
-    if isinstance(value, Glob):
-        found = value.filter(choices.get(override.key_or_group, []))
-        if not found:
-            raise SettingsError(
-                "nothing matches", where=_typed(override), remedy="glob() takes choices of a group"
-            )
-        return [str(choice) for choice in found]
-    try:
-        return list(override.sweep_string_iterator())
-    except HydraException as error:
+        return [override.get_value_string()]
+    if override.is_interval_sweep():
         raise SettingsError(
-            "not a sweep of single jobs",
-            where=_typed(override),
-            accepted=f"a=1,2 choice(1,2) range(1,4) glob(*); {error}".partition(", type is")[0],
-        ) from None
-
-
-def _typed(override: Override) -> str:
-    return str(override.input_line).lstrip("+")
+            "an interval has no single values",
+            where=typed(override),
+            accepted="a grid takes a=1,2 choice(1,2) range(1,4) glob(*)",
+            remedy="add sweep=optuna",
+        )
+    return elements(override, choices)

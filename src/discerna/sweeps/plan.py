@@ -95,13 +95,15 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
         typed_keys = {bare(text.partition("=")[0]) for text in prepared}
         space = split_space([*from_mapping(first.space, typed_keys, source), *prepared], choices)
         _refuse_nothing(space)
-        first = [composed(probe.overrides) for probe in space.probes()][0]
+        first = [composed(probe.overrides) for probe in space.probes()].pop(0)  # all are checked
     else:
         if first.space:
             raise SettingsError(
                 "a search space needs a search", where="space=...", remedy="add sweep=optuna, or leave it out"
             )
-        grid = {point.number: (point, composed(point.overrides)) for point in _grid(expand(prepared, choices))}
+        grid = {
+            point.number: (point, composed(point.overrides)) for point in _grid(expand(prepared, choices))
+        }
         if first.sweep.max_jobs is not None:
             kept = first.sweep.max_jobs // first.sweep.repeats
             left_out = max(0, len(grid) - kept)

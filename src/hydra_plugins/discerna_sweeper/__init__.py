@@ -1,0 +1,1 @@
+"""hydra/sweeper=discerna_optuna: a search with Optuna in any Hydra application."""
