@@ -30,10 +30,18 @@ class Job:
     @property
     def told(self) -> str:
         """What distinguishes it, for people: `learning_rate=0.01 model=resnet18`."""
-        words = [f"{key}={value}" for key, value in self.point.varying.items()]
+        words = [f"{key}={brief(value)}" for key, value in self.point.varying.items()]
         if self.settings.sweep.repeats > 1:
             words.append(f"random_seed={self.settings.random_seed}")
         return " ".join(words)
+
+
+def brief(text: str) -> str:
+    """A value for people: of a number with many digits the first four; files have all of them."""
+    try:
+        return f"{float(text):.4g}" if len(text) > len("0.00001") and "." in text else text
+    except ValueError:
+        return text
 
 
 def key_of_job(settings: TrainSettings, varying: Collection[str], data: object, repeat: int) -> str:

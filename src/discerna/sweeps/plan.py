@@ -95,7 +95,8 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
         typed_keys = {bare(text.partition("=")[0]) for text in prepared}
         space = split_space([*from_mapping(first.space, typed_keys, source), *prepared], choices)
         _refuse_nothing(space)
-        first = [composed(probe.overrides) for probe in space.probes()].pop(0)  # all are checked
+        probes = [composed(probe.overrides) for probe in space.probes()]  # all of them, to find mistakes
+        first = probes[0]
     else:
         if first.space:
             raise SettingsError(

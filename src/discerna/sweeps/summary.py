@@ -15,7 +15,7 @@ from discerna.directories.sweep_folder import SweepFolder
 from discerna.directories.write_aside import written_whole
 from discerna.errors import ProcessError
 from discerna.settings.train import METRIC_MODES, TrainSettings
-from discerna.sweeps.job import Job
+from discerna.sweeps.job import Job, brief
 from discerna.sweeps.page import page
 from discerna.sweeps.points import Point
 from discerna.sweeps.standing import Standing
@@ -247,7 +247,7 @@ def _job_table(rows: Sequence[JobRow], keys: Sequence[str], monitor: str) -> str
     table = [head] + [
         [
             str(row.job.number),
-            *(shown(row.job.point.varying.get(key, "")) for key in keys),
+            *(shown(brief(row.job.point.varying.get(key, ""))) for key in keys),
             *([str(row.job.settings.random_seed)] if repeated else []),
             "-" if row.standing.value is None else f"{row.standing.value:.4f}",
             "-" if row.standing.accuracy is None else f"{row.standing.accuracy:.2%}",
@@ -264,7 +264,7 @@ def _point_table(points: Sequence[PointRow], keys: Sequence[str], monitor: str) 
     head = [*keys, f"{monitor}, mean", "spread", "jobs"]
     table = [head] + [
         [
-            *(shown(point.point.varying.get(key, "")) for key in keys),
+            *(shown(brief(point.point.varying.get(key, ""))) for key in keys),
             f"{point.value:.4f}",
             "-" if point.spread is None else f"± {point.spread:.4f}",
             str(len(point.values)),
