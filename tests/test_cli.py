@@ -79,7 +79,7 @@ def test_cfg_shows_the_composition(capsys):
         (["train", "-m", "--cfg", "job"], "--cfg shows one composition"),
         (
             ["train", "-m", "learning_rate=interval(0,1)"],
-            "not a sweep of single jobs: learning_rate=interval(0,1)",
+            "an interval has no single values: learning_rate=interval(0,1)",
         ),
     ],
 )

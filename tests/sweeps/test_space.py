@@ -100,6 +100,7 @@ def test_a_path_is_shown_without_quotes():
         ("learning_rate=tag(log,interval(0,1))", "begins above 0"),
         ("epochs=tag(log,range(0,5))", "begins above 0"),
         ("epochs=tag(log,range(1,9,2))", "no steps"),
+        ("ema=tag(log,range(1.0,9.0))", "no steps"),
         ("learning_rate=tag(linear,interval(0,1))", "leave out linear"),
         ("batch_size=tag(log,choice(8,16))", "leave out log"),
         ("batch_size=shuffle(8,16)", "shuffle"),

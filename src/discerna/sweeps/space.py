@@ -174,7 +174,7 @@ def _axis(override: Override, choices: Mapping[str, Sequence[str]]) -> Axis:
         axis = _interval(override, Interval(value.start, value.end, log))
     elif isinstance(value, RangeSweep) and not value.shuffle:
         axis = steps_of(override, value)
-        if log and axis.step != 1:
+        if log and (axis.step != 1 or isinstance(axis.step, float)):
             raise SettingsError(
                 "a logarithmic scale has no steps",
                 where=typed(override),
