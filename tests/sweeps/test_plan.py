@@ -1,11 +1,15 @@
-"""`train -m`: every combination in a process of its own, one table, failures named."""
+"""The command line of a sweep: what it makes, and what it refuses before anything is written."""
+
+import re
 
 import pytest
 
-from discerna.errors import InvalidDatasetError, OutputError, SettingsError
+from discerna.composition import compose
+from discerna.errors import DiscernaError, InvalidDatasetError, OutputError, SettingsError
 from discerna.overrides import PACKAGED
 from discerna.progress import SILENT
 from discerna.sweeps.expansion import expand
+from discerna.sweeps.job import key_of_job
 from discerna.sweeps.multirun import plan, run
 
 BASE = ["model=tiny", "train_data=a", "valid_data=b"]
@@ -56,3 +60,95 @@ def test_what_is_wrong_for_all_jobs_is_told_before_anything_is_replaced(tmp_path
     with pytest.raises(InvalidDatasetError, match="train_data"):
         run([*BASE, "output=s", "epochs=1,2", "overwrite=true"], PACKAGED, SILENT)
     assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["monitor=valid_loss,valid_accuracy"], "jobs are compared by one monitor"),
+        (["sweep.parallel=1,2"], "a setting that all jobs of a sweep share: sweep.parallel=1,2"),
+        (["early_termination=none,asha"], "a setting that all jobs of a sweep share"),
+        (["overwrite=true,false"], "a setting that all jobs of a sweep share"),
+        (["output=a,b"], "the output cannot vary"),
+        (["launch.start=false", "epochs=1,2"], "a sweep starts its jobs itself"),
+        (["space=module"], "a search space needs a search"),
+        (["sweep=optuna"], "nothing varies: sweep=optuna"),
+        (["sweep=optuna", "batch_size=0,8"], "batch_size=0"),
+        (["learning_rate=interval(0.1,0.2)"], "add sweep=optuna"),
+        (["sweep.repeats=3", "sweep.max_jobs=2"], "not one combination could be trained"),
+        (["hydra/sweeper=optuna", "epochs=1,2"], "use sweep=optuna or sweep=grid"),
+        (["hydra.sweep.dir=x", "epochs=1,2"], "a setting without effect here"),
+    ],
+)
+def test_what_a_sweep_refuses(tmp_path, monkeypatch, typed, told):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        plan([*BASE, *typed], PACKAGED)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "typed", ["sweep=optuna", "sweep.parallel=2", "space=module", "early_termination=asha"]
+)
+def test_settings_of_sweeps_need_a_sweep(typed):
+    with pytest.raises(SettingsError, match="add -m for a sweep"):
+        compose("train", [*BASE, typed])
+
+
+def test_resume_auto_changes_nothing_and_a_run_is_refused(tmp_path):
+    assert plan([*BASE, "resume=auto", "epochs=1,2"], PACKAGED).first.resume is None
+    (tmp_path / "a.run").mkdir()
+    with pytest.raises(DiscernaError, match="no run to go on with"):
+        plan([*BASE, f"resume={tmp_path / 'a.run'}", "epochs=1,2"], PACKAGED)
+
+
+def test_a_budget_of_jobs_leaves_out_the_last_combinations():
+    found = plan([*BASE, "epochs=1,2,3,4,5", "sweep.repeats=2", "sweep.max_jobs=7"], PACKAGED)
+    assert [point.varying["epochs"] for point, _ in found.grid.values()] == ["1", "2", "3"]
+    assert found.left_out == 2
+
+
+def test_of_a_setting_that_is_typed_twice_the_last_counts():
+    assert jobs("epochs=1,2", "epochs=3") == [{}]
+
+
+def test_keys_of_mappings_vary_too():
+    assert jobs("arguments.memory_efficient=true,false") == [
+        {"arguments.memory_efficient": "true"},
+        {"arguments.memory_efficient": "false"},
+    ]
+
+
+def key(settings, varying=(), data=("d",), repeat=0):
+    return key_of_job(settings, varying, data, repeat)
+
+
+def test_what_makes_another_job():
+    def settings(*typed):
+        return compose("train", [*BASE, *typed])
+
+    same = key(settings())
+    free = (
+        "loading.workers=3",
+        "trainer.devices=2",
+        "output=elsewhere",
+        "experiment_name=x",
+        "checkpoint.keep=9",
+    )
+    for typed in free:
+        assert key(settings(typed)) == same, typed
+    for typed in (
+        "epochs=9",
+        "learning_rate=0.5",
+        "optimizer=sgd",
+        "max_minutes=3",
+        "on_nan=rollback",
+        "patience=2",
+    ):
+        assert key(settings(typed)) != same, typed
+    assert key(settings(), data=("e",)) != same
+    assert key(settings(), repeat=1) != same
+    # What is free makes other jobs where the sweep varies it.
+    assert len({key(settings(f"trainer.devices={n}"), ["trainer.devices"]) for n in (1, 2)}) == 2
+    # The data stand for themselves, so that a sweep over more of them knows its first job again.
+    assert key(settings(), ["model", "train_data"]) == same

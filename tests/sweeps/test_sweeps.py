@@ -274,3 +274,22 @@ def test_launchers(sweep, tmp_path, launcher):
     if cores > 1:  # each job has cores of its own
         chosen = json.loads((tmp_path / "s.sweep" / "0" / "training.json").read_text())["machine"]
         assert int(chosen["threads"]["value"]) == max(1, cores // 2 // 2)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_goes_on_with_the_same_points(sweep, tmp_path):
+    command = ["epochs=4", "sweep=optuna", "sweep.max_jobs=4", "learning_rate=tag(log,interval(1e-4,1e-1))",
+               "optimizer=sgd,adamw", "checkpoint.every_steps=1"]  # fmt: skip
+    first = sweep(*command)
+    wait_for(has_epoch(tmp_path, 1, 1), 300)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    told = ended(sweep(*command))[1]
+    assert told.count("already done") == 1 and len(starts(told)) == 3
+    killed = [job["varying"] for job in table(tmp_path)["jobs"]]
+    assert ended(sweep(*command))[1].count("already done") == 4
+    ended(sweep(*command, "overwrite=true"))
+    assert [job["varying"] for job in table(tmp_path)["jobs"]] == killed
+    # A larger budget goes on with the same search.
+    told = ended(sweep(*command, "sweep.max_jobs=5"))[1]
+    assert told.count("already done") == 4 and len(starts(told)) == 1

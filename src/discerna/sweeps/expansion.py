@@ -15,15 +15,21 @@ from discerna.sweeps.elements import elements, typed
 
 def expand(overrides: Sequence[str], choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     """The jobs in order, each as {key: value as typed}: a=1,2 b=3,4 makes four; glob(*) takes from `choices`."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    axes = [[(override.key_or_group, value) for value in _values(override, choices)] for override in parsed]
+    parsed = _parsed(overrides)
+    axes = [[(key, value) for value in _values(override, choices)] for key, override in parsed.items()]
     return [dict(job) for job in itertools.product(*axes)]
 
 
 def sample(overrides: Sequence[str], choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """One job, with the first value of whatever varies; an interval counts as well."""
+    return {key: _first(override, choices) for key, override in _parsed(overrides).items()}
+
+
+def _parsed(overrides: Sequence[str]) -> dict[str, Override]:
+    """By the keys that Hydra takes (`++epochs`, `optimizer`); of one that is given twice the last counts."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return {override.key_or_group: _first(override, choices) for override in parsed}
+    last = {override.key_or_group: override for override in parsed}
+    return {override.get_key_element(): override for override in last.values()}
 
 
 def varies(override: str) -> bool:
