@@ -55,7 +55,6 @@ def test_submitit_is_asked_for_by_its_extra(tmp_path, monkeypatch):
 
 
 def test_what_submitit_does_not_take_is_told(tmp_path):
-    pytest.importorskip("submitit")
     with pytest.raises(SettingsError, match="Could not detect"):
         SubmittedJobs(tmp_path / "x", Launcher("submitit_slurm", {"partition": "gpu"}))
 

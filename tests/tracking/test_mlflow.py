@@ -8,10 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 
 import discerna
+from discerna.directories.run_status import State
+from discerna.tracking.mlflow_run import STATES
 from own_extensions import Died
 from picture_sets import TESTS, write_pictures
 
@@ -259,3 +262,7 @@ def test_a_run_that_goes_on_is_the_same_run_of_mlflow(train, runs, monkeypatch):
     (again,) = runs("resumed")
     assert (again["id"], again["status"]) == (run["id"], "FINISHED")
     assert len(again["metrics"]["valid_loss"]) == 3
+
+
+def test_every_state_of_a_run_has_a_name_in_mlflow():
+    assert set(get_args(State)) - {"running"} == set(STATES)

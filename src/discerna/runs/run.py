@@ -53,7 +53,7 @@ class Run:
 
     @property
     def state(self) -> State:
-        """running, finished, stopped early, failed, preempted, killed or prepared."""
+        """running, finished, stopped early, failed, preempted, pruned, killed or prepared."""
         return self._told["state"]  # type: ignore[no-any-return]
 
     @property

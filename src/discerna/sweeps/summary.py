@@ -119,7 +119,8 @@ class SweepResult:
     @property
     def failed(self) -> list[JobRow]:
         """Jobs that something went wrong with."""
-        wrong = ("failed", "killed") if self.stopped else ("failed", "killed", "preempted")
+        # What a sweep has stopped is only cut.
+        wrong = ("failed",) if self.stopped else ("failed", "killed", "preempted")
         return [row for row in self.rows if row.standing.state in wrong]
 
     @property

@@ -32,6 +32,7 @@ STATES = {
     "failed": "FAILED",
     "killed": "KILLED",
     "preempted": "KILLED",
+    "pruned": "KILLED",
     "prepared": "SCHEDULED",
 }
 """Ours, and what MLflow calls them; its runs have a tag with ours too."""
