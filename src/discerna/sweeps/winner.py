@@ -16,8 +16,6 @@ from discerna.directories.sweep_folder import SweepFolder
 def publish_winner(folder: SweepFolder, number: int, output: Path, overwrite: bool) -> None:
     """Let a copy of the job's model stand at `output`, whole; nothing to do where it stands there already."""
     model = folder.output(number)
-    if is_same(model, output):
-        return
 
     def fill(whole: Path) -> None:
         for file in model.iterdir():
@@ -27,6 +25,9 @@ def publish_winner(folder: SweepFolder, number: int, output: Path, overwrite: bo
     def remember(whole: Path) -> None:
         write_json(folder.winner, {"manifest": file_digest(whole / MANIFEST)})
 
+    if is_same(model, output):  # as after a kill, or when a sweep is begun anew
+        remember(output)
+        return
     aside = folder.path / ".winner"
     shutil.rmtree(aside, ignore_errors=True)  # a kill may have left it
     publish(output, fill, overwrite=overwrite or has_published(folder, output), aside=aside, before=remember)
