@@ -206,7 +206,10 @@ def test_a_budget_ends_a_sweep_that_goes_on_later(sweep, tmp_path):
     assert "stopped by sweep.max_hours=0.003" in told
     assert "ended   by sweep.max_hours=0.003; the same command goes on" in out
     states = [job["state"] for job in table(tmp_path)["jobs"]]
-    assert len(states) == 1 and states[0] in ("preempted", "killed")  # in its course, or before its first step
+    assert len(states) == 1 and states[0] in (
+        "preempted",
+        "killed",
+    )  # in its course, or before its first step
     out, told = ended(sweep(*command))
     assert [job["state"] for job in table(tmp_path)["jobs"]] == ["finished"] * 2
     assert len(starts(told)) == 2
