@@ -60,7 +60,8 @@ ALLOWED = {
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch", "slurm"},
-    "sweeps": DIRECTORIES | {"machine", "composition", "launch", "overrides", "sweeps", "tracking"},
+    "sweeps": DIRECTORIES
+    | {"machine", "composition", "launch", "overrides", "resumption", "slurm", "sweeps", "tracking"},
     "hydra_plugins": {"errors", "sweeps"},
     "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
     "api": SETTINGS
@@ -74,6 +75,7 @@ ALLOWED = {
         "results",
         "runs",
         "registry",
+        "sweeps",
     },
     "__main__": {"cli"},
     "__init__": {"api", "errors", "version"},

@@ -21,6 +21,7 @@ from discerna.api import (
     resume,
     score,
     split,
+    sweep,
     train,
 )
 from discerna.errors import (
@@ -79,5 +80,6 @@ __all__ = [
     "resume",
     "score",
     "split",
+    "sweep",
     "train",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from discerna import console
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from discerna.directories.run_result import RunResult
     from discerna.results.predictor import Predictor
     from discerna.runs.run import Run
+    from discerna.sweeps.summary import SweepResult
 
 PathLike = str | os.PathLike[str]
 
@@ -31,6 +33,20 @@ def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **sett
 def resume(run: PathLike, **settings: Any) -> RunResult:
     """Go on with a training whose run folder (or model directory) is `run`; its settings need not be given again."""
     return _trained({"resume": run, **settings})
+
+
+def sweep(*, vary: Mapping[str, Any], **settings: Any) -> SweepResult:
+    """Train every combination: `vary={"learning_rate": [0.01, 0.001], "model": ["resnet18", "densenet121"]}`.
+
+    With `sweep="optuna"` values are searched: `vary={"learning_rate": "tag(log,interval(1e-4,1e-1))"}`. Called again
+    with the same `output`, it goes on. Jobs that failed are in `failed` of the result, not raised.
+    """
+    from discerna.overrides import PACKAGED, overrides_from, varying_from
+    from discerna.sweeps import multirun
+
+    console.configure()
+    typed = [*overrides_from(settings, "train", multirun=True), *varying_from(vary, "train")]
+    return multirun.run(typed, PACKAGED, console.progress())
 
 
 def _trained(given: dict[str, Any]) -> RunResult:

@@ -272,8 +272,11 @@ def check_source(source: Source, verb: str) -> Source:
     return Source(directory, name)
 
 
-def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
-    """Overrides for values given from Python: `{"optimizer": "sgd", "trainer": {"devices": 2}}`."""
+def overrides_from(values: Mapping[str, Any], verb: str, multirun: bool = False) -> list[str]:
+    """Overrides for values given from Python: `{"optimizer": "sgd", "trainer": {"devices": 2}}`.
+
+    `multirun`: for a command line on which a comma would separate jobs.
+    """
     keys = known_keys(VERBS[verb].settings)
     groups = available_groups(PACKAGED)
     out: list[str] = []
@@ -289,9 +292,37 @@ def overrides_from(values: Mapping[str, Any], verb: str) -> list[str]:
                 accepted="a group takes the name of a choice or a mapping of its settings",
             )
         elif key in keys and is_path(keys[key]) and value is not None and not isinstance(value, list | tuple):
-            out.append(f"{key}={_python_text(str(value))}")
+            out.append(f"{key}={quoted(str(value)) if multirun else _python_text(str(value))}")
         else:
             out.append(f"{key}={value if is_group else literal(value)}")
+    return out
+
+
+def varying_from(values: Mapping[str, Any], verb: str) -> list[str]:
+    """Overrides with several values each: `{"learning_rate": [0.1, 0.01], "epochs": "range(1,4)"}`."""
+    keys = known_keys(VERBS[verb].settings)
+    groups = available_groups(PACKAGED)
+    out = []
+    for key, given in values.items():
+        if isinstance(given, str):  # in Hydra's grammar
+            out.append(f"{key}={given}")
+            continue
+        if not isinstance(given, list | tuple) or not given:
+            raise SettingsError(
+                "wrong value",
+                where=f"vary={{{key!r}: {given!r}}}",
+                accepted="a list of values, or text such as 'tag(log,interval(1e-4,1e-1))'",
+            )
+        is_text = key in keys and is_path(keys[key])
+        each = [
+            quoted(str(value))
+            if is_text and value is not None
+            else str(value)
+            if key in groups
+            else literal(value)
+            for value in given
+        ]
+        out.append(f"{key}={','.join(each)}")
     return out
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from discerna.composition import compose
 from discerna.errors import DiscernaError, InvalidDatasetError, OutputError, SettingsError
-from discerna.overrides import PACKAGED
+from discerna.overrides import PACKAGED, overrides_from, varying_from
 from discerna.progress import SILENT
 from discerna.sweeps.expansion import expand
 from discerna.sweeps.job import key_of_job
@@ -152,3 +152,19 @@ def test_what_makes_another_job():
     assert len({key(settings(f"trainer.devices={n}"), ["trainer.devices"]) for n in (1, 2)}) == 2
     # The data stand for themselves, so that a sweep over more of them knows its first job again.
     assert key(settings(), ["model", "train_data"]) == same
+
+
+def test_from_python_lists_vary_and_paths_are_meant_literally():
+    given = {"model": "tiny", "train_data": "a,b", "valid_data": "v (1)", "trainer": {"devices": 2}}
+    vary = {"learning_rate": [0.1, 0.01], "optimizer": ["sgd", "adamw"], "label_weights": ["none"],
+            "transforms": [None], "arguments.odd": ["1", 1], "epochs": "range(1,3)"}  # fmt: skip
+    typed = [*overrides_from(given, "train", multirun=True), *varying_from(vary, "train")]
+    found = plan(typed, PACKAGED)
+    assert len(found.grid) == 16
+    _, settings = found.grid[0]
+    assert settings.train_data.name == "a,b" and settings.valid_data.name == "v (1)"
+    assert settings.trainer.devices == 2 and settings.learning_rate == 0.1 and settings.transforms is None
+    assert {settings.arguments["odd"] for _, settings in found.grid.values()} == {"1", 1}
+    for wrong in (0.1, [], {"a": 1}):
+        with pytest.raises(SettingsError, match="a list of values, or text"):
+            varying_from({"learning_rate": wrong}, "train")
