@@ -99,6 +99,8 @@ def test_gpus_are_divided(trainer, monkeypatch):
     assert Places(2).take(trainer(devices="auto")).gpus == ("4", "5")
     assert Places(1).take(trainer(devices="auto")).environment == {}
     Places(2).check(trainer(devices=2))
+    with pytest.raises(MachineError, match="torch sees 4"):
+        Places(2).take(trainer(devices=5))
     with pytest.raises(MachineError, match=r"3 jobs with 2 each; torch sees 4; use sweep\.parallel=2"):
         Places(3).check(trainer(devices=2))
     with pytest.raises(MachineError, match="jobs at once would use the same GPUs"):

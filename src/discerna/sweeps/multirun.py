@@ -37,7 +37,9 @@ def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult
 def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
     parallel = sweep.launcher.parallel(sweep.first.sweep)
     if parallel is not None and sweep.launcher.is_here:
-        Places(parallel).check(sweep.first.trainer)
+        places = Places(parallel)
+        for settings in [sweep.first, *(settings for _, settings in sweep.grid.values())]:
+            places.check(settings.trainer)
     _refuse_output(sweep)
     sweep.check_inputs()
     folder = sweep.folder

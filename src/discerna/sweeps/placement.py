@@ -57,7 +57,7 @@ class Places:
             )
 
     def take(self, trainer: TrainerSettings) -> Place | None:
-        """A place for a job; None while there is none."""
+        """A place for a job; None while there is none, MachineError where there never will be."""
         if not self._slots:
             return None
         gpus: tuple[str, ...] | None = None
@@ -66,6 +66,8 @@ class Places:
                 self._gpus = _visible_gpus()
             wanted = self._number(trainer)
             if wanted > len(self._gpus):
+                if len(self._slots) == self._parallel:  # nothing will be given back
+                    machine.check_devices(trainer.devices, "trainer.devices", "cuda", wanted)
                 return None
             gpus, self._gpus = tuple(self._gpus[:wanted]), self._gpus[wanted:]
         slot = self._slots.pop(0)

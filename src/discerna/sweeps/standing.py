@@ -49,7 +49,7 @@ class Standing:
         if not self.is_done:
             return self.reason
         accuracy = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"
-        return f"{monitor} {'-' if self.value is None else f'{self.value:.4f}'}{accuracy}"
+        return f"{monitor} {'-' if self.value is None else f'{self.value:.4g}'}{accuracy}"
 
     @property
     def epochs_trained(self) -> int:

@@ -250,7 +250,7 @@ def _job_table(rows: Sequence[JobRow], keys: Sequence[str], monitor: str) -> str
             str(row.job.number),
             *(shown(brief(row.job.point.varying.get(key, ""))) for key in keys),
             *([str(row.job.settings.random_seed)] if repeated else []),
-            "-" if row.standing.value is None else f"{row.standing.value:.4f}",
+            "-" if row.standing.value is None else f"{row.standing.value:.4g}",
             "-" if row.standing.accuracy is None else f"{row.standing.accuracy:.2%}",
             f"{row.standing.epochs_trained}/{row.job.settings.epochs}",
             f"{row.seconds:.0f} s",
@@ -266,8 +266,8 @@ def _point_table(points: Sequence[PointRow], keys: Sequence[str], monitor: str) 
     table = [head] + [
         [
             *(shown(brief(point.point.varying.get(key, ""))) for key in keys),
-            f"{point.value:.4f}",
-            "-" if point.spread is None else f"± {point.spread:.4f}",
+            f"{point.value:.4g}",
+            "-" if point.spread is None else f"± {point.spread:.4g}",
             str(len(point.values)),
         ]
         for point in points

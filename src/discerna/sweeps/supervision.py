@@ -15,7 +15,7 @@ from discerna import launch
 from discerna.directories.plain_reading import read_object
 from discerna.directories.sweep_folder import curve
 from discerna.errors import DiscernaError, Terminated
-from discerna.progress import Advance, Progress
+from discerna.progress import SILENT, Advance, Progress
 from discerna.settings.train import TrainSettings
 from discerna.sweeps.job import Job
 from discerna.sweeps.launchers import Jobs
@@ -154,16 +154,18 @@ class Supervision:
             LOG.info("%s runs since before this sweep was started: waiting for it", self._name(job))
             self._show(job, None)
         else:
+            return self._start(job)
+        return True
+
+    def _start(self, job: Job) -> bool:
+        """Start a job; False where it has to wait for devices."""
+        place = None
+        try:
             place = Place(0, None, ()) if self._places is None else self._places.take(job.settings.trainer)
             if place is None:
                 self._queue.put_back(job)
                 return False
-            self._start(job, place)
-        return True
-
-    def _start(self, job: Job, place: Place) -> None:
-        LOG.info("%s starts", self._name(job))
-        try:
+            LOG.info("%s starts", self._name(job))
             process = launch.process_of_sweep(
                 self._child(job.settings),
                 again=self._plan.folder.run(job.number).is_run(),
@@ -172,12 +174,14 @@ class Supervision:
             )
             self._jobs.start(job.number, process)
         except DiscernaError as error:
-            self._give_back(place)
+            if place is not None:
+                self._give_back(place)
             self._end(job, Standing("failed", str(error)), self._seconds_before(job))
             LOG.warning("%s failed%s", self._name(job), self._came_to(self._rows[job.number].standing))
-            return
+            return True
         self._show(job, place)
         self._write()
+        return True
 
     def _show(self, job: Job, place: Place | None) -> None:
         bar = ExitStack()
@@ -242,8 +246,9 @@ class Supervision:
         monitor, epochs = self._plan.first.monitor, running.job.settings.epochs
         found = curve(self._plan.folder.run(running.job.number), monitor)
         for epoch in sorted(found)[running.seen :]:
-            value = f"{monitor} {found[epoch]:.4f}"
-            LOG.info("  job %d  epoch %d/%d  %s", running.job.number, epoch, epochs, value)
+            value = f"{monitor} {found[epoch]:.4g}"
+            if self._progress is SILENT:  # else the bars tell it
+                LOG.info("  job %d  epoch %d/%d  %s", running.job.number, epoch, epochs, value)
             running.advance(1, value)
             running.seen += 1
 
