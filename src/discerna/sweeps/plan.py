@@ -102,9 +102,12 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
             raise SettingsError(
                 "a search space needs a search", where="space=...", remedy="add sweep=optuna, or leave it out"
             )
-        grid = {
-            point.number: (point, composed(point.overrides)) for point in _grid(expand(prepared, choices))
-        }
+        known: set[str] = set()
+        for point in _grid(expand(prepared, choices)):
+            settings = composed(point.overrides)
+            if repr(settings) not in known:  # 0.01,1e-2 is one value
+                known.add(repr(settings))
+                grid[point.number] = (point, settings)
         if first.sweep.max_jobs is not None:
             kept = first.sweep.max_jobs // first.sweep.repeats
             left_out = max(0, len(grid) - kept)
@@ -179,11 +182,17 @@ def _places(first: TrainSettings) -> tuple[SweepFolder, Path]:
         folder = first.output.with_name(f"{first.output.name}.sweep")
         output = first.output
     found = SweepFolder(folder)
-    if folder.exists() and (not folder.is_dir() or not found.holds_only_ours()):
+    foreign = None if not folder.exists() else found.foreign() if folder.is_dir() else folder
+    # A note in the folder of a sweep keeps nobody from going on; it is not removed with the rest.
+    if foreign is not None and (first.overwrite or not found.ledger.is_file()):
         raise OutputError(
-            "the sweep's folder exists and is not one of discerna's",
+            "the sweep's folder exists and is not one of discerna's"
+            if not found.ledger.is_file()
+            else "the sweep's folder holds what is not of the sweep",
             where=str(folder),
-            accepted="a folder and a run folder for each job go there",
+            accepted=f"{foreign.name} lies there"
+            if found.ledger.is_file()
+            else "a folder and a run folder for each job go there",
             remedy="choose another output, or move that folder away",
         )
     return found, output
