@@ -149,6 +149,20 @@ def test_what_a_sweep_refuses(tmp_path, monkeypatch, typed, told):
 
 
 @pytest.mark.parametrize(
+    "typed",
+    [
+        "logger.tracking_uri=http://me:hunter2@host,http://me:hunter3@host",
+        "logger.own.mine.api_key=hunter2,hunter3",
+        "logger.own.mine={password:hunter2},{password:hunter3}",
+    ],
+)
+def test_a_secret_does_not_vary(typed):
+    with pytest.raises(SettingsError, match="a secret cannot vary in a sweep: logger") as refused:
+        plan([*BASE, "logger=mlflow", typed], PACKAGED)
+    assert "hunter" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "typed", ["sweep=optuna", "sweep.parallel=2", "space=module", "early_termination=asha"]
 )
 def test_settings_of_sweeps_need_a_sweep(typed):

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
+
 from discerna import overrides
 from discerna.composition import compose_prepared
 from discerna.directories.sweep_folder import SweepFolder
 from discerna.errors import OutputError, SettingsError
 from discerna.overrides import Source
+from discerna.settings.secrets import masked
 from discerna.settings.sweep import OptunaSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.sweeps.expansion import expand, sample, varies
@@ -93,7 +97,9 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
     space, left_out = None, 0
     if isinstance(first.sweep, OptunaSettings):
         typed_keys = {bare(text.partition("=")[0]) for text in prepared}
-        space = split_space([*from_mapping(first.space, typed_keys, source), *prepared], choices)
+        spaced = from_mapping(first.space, typed_keys, source)
+        _refuse_varying(spaced)
+        space = split_space([*spaced, *prepared], choices)
         _refuse_nothing(space)
         probes = [composed(probe.overrides) for probe in space.probes()]  # all of them, to find mistakes
         first = probes[0]
@@ -138,6 +144,8 @@ def _refuse_nothing(space: Space) -> None:
 def _refuse_varying(prepared: Sequence[str]) -> None:
     for text in prepared:
         key = bare(text.partition("=")[0])
+        if varies(text):
+            _refuse_secret(text)
         if not varies(text) or not any(key == name or key.startswith(f"{name}.") for name in COMMON):
             continue
         if key == "output":
@@ -152,6 +160,19 @@ def _refuse_varying(prepared: Sequence[str]) -> None:
             where=text.lstrip("+"),
             accepted="jobs are compared by one monitor, under one set of rules",
             remedy=f"give {key} one value",
+        )
+
+
+def _refuse_secret(text: str) -> None:
+    key, _, values = text.lstrip("+").partition("=")
+    parsed = OverridesParser.create().parse_override(text).value()
+    given = {key: [values, *(parsed.list if isinstance(parsed, ChoiceSweep) else [])]}
+    if masked(given) != given:
+        raise SettingsError(
+            "a secret cannot vary in a sweep",
+            where=key,
+            accepted="what varies stands in the sweep's files",
+            remedy="give one value",
         )
 
 
