@@ -114,7 +114,8 @@ def process_of_sweep(
     settings: TrainSettings, *, again: bool, cores: Sequence[int], devices: dict[str, str]
 ) -> Process:
     """What to start for a job of a sweep, `again` where it has begun; it writes by itself how it ended."""
-    settings = replace(settings, resume=resumption.AUTO if again else None)
+    # Whatever stands where a job begins is the sweep's own: a model whose run folder was taken away.
+    settings = replace(settings, resume=resumption.AUTO if again else None, overwrite=not again)
     folder, settings, hidden = _let_wait(settings)
     count = machine.processes(settings.trainer).value
     command = [*_worker_command(folder, count, settings.networks.modules), "--of-sweep"]

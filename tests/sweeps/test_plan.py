@@ -1,6 +1,7 @@
 """The command line of a sweep: what it makes, and what it refuses before anything is written."""
 
 import re
+import shutil
 
 import pytest
 
@@ -53,6 +54,66 @@ def test_an_existing_sweep_is_refused(tmp_path, monkeypatch):
     assert (tmp_path / "s.sweep" / "mine.txt").exists()
 
 
+def test_a_note_in_the_folder_of_a_sweep_keeps_nobody_from_going_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.sweep").mkdir()
+    (tmp_path / "s.sweep" / "ledger.json").write_text('{"jobs": []}')
+    note = tmp_path / "s.sweep" / "note.txt"
+    note.write_text("x")
+    command = [*BASE, "output=s", "epochs=1,2"]
+    assert len(plan(command, PACKAGED).grid) == 2
+    with pytest.raises(OutputError, match=r"holds what is not of the sweep: .*note.txt lies there"):
+        plan([*command, "overwrite=true"], PACKAGED)
+    assert note.exists()
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch, pictures):
+    """Run a command in a folder where s.sweep has been begun."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(pictures / "train", tmp_path / "s.sweep" / "0")
+    (tmp_path / "s.sweep" / "ledger.json").write_text('{"jobs": []}')
+
+    def command(*typed):
+        data = [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+        return run(["model=tiny", "output=s", *data, *typed], PACKAGED, SILENT)
+
+    return command
+
+
+def test_overwriting_never_removes_what_a_job_learns_from(begun, tmp_path, pictures):
+    with pytest.raises(OutputError, match=r"an input lies in the sweep's folder: .*s.sweep/0; overwrite"):
+        begun(f"train_data={pictures / 'train'},s.sweep/0", "overwrite=true")
+    assert (tmp_path / "s.sweep" / "0" / "red").is_dir()
+
+
+def test_no_job_may_learn_from_where_the_output_goes(begun, tmp_path, pictures):
+    shutil.copytree(pictures / "train", tmp_path / "more")
+    with pytest.raises(OutputError, match="the output lies in an input directory"):
+        begun(f"train_data={pictures / 'train'},more", "output=more/s")
+    assert not (tmp_path / "more" / "s.sweep").exists()
+
+
+def test_an_output_of_somebody_elses_is_moved_away_rather_than_overwritten(begun, tmp_path):
+    (tmp_path / "s").mkdir()
+    with pytest.raises(OutputError, match="move it away, and the same command goes on"):
+        begun("epochs=1,2")
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    ["{", "[]", '{"jobs": [3]}', '{"jobs": [{"number": "x", "key": "k"}]}', '{"jobs": [{"number": 0}]}'],
+)
+def test_a_list_of_jobs_that_is_damaged(begun, tmp_path, jobs):
+    (tmp_path / "s.sweep" / "ledger.json").write_text(jobs)
+    with pytest.raises(OutputError, match="the list of a sweep's jobs cannot be read"):
+        begun("epochs=1,2")
+
+
+def test_a_value_that_is_typed_in_two_ways_is_one_job():
+    assert len(plan([*BASE, "learning_rate=0.01,1e-2,0.010", "train_data=a,./a,a/"], PACKAGED).grid) == 1
+
+
 def test_what_is_wrong_for_all_jobs_is_told_before_anything_is_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     old = tmp_path / "s.sweep" / "0"
@@ -85,6 +146,20 @@ def test_what_a_sweep_refuses(tmp_path, monkeypatch, typed, told):
     with pytest.raises(SettingsError, match=re.escape(told)):
         plan([*BASE, *typed], PACKAGED)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "logger.tracking_uri=http://me:hunter2@host,http://me:hunter3@host",
+        "logger.own.mine.api_key=hunter2,hunter3",
+        "logger.own.mine={password:hunter2},{password:hunter3}",
+    ],
+)
+def test_a_secret_does_not_vary(typed):
+    with pytest.raises(SettingsError, match="a secret cannot vary in a sweep: logger") as refused:
+        plan([*BASE, "logger=mlflow", typed], PACKAGED)
+    assert "hunter" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

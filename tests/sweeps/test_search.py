@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 import searching
-from discerna.errors import MissingExtraError, SettingsError
+from discerna.errors import MissingExtraError, OutputError, SettingsError
 from discerna.sweeps.space import Choices, Interval, Space, Steps
 from discerna.sweeps.study import Study
 from searching import SPACE, points, search
@@ -28,6 +28,13 @@ def stored(path):
     storage = f"sqlite:///{path}"
     (name,) = optuna.get_all_study_names(storage)
     return optuna.load_study(study_name=name, storage=storage).trials
+
+
+@pytest.mark.parametrize("content", [b"x" * 3000, b"SQLite format 3\0" + b"x" * 3000])
+def test_a_study_that_is_damaged(tmp_path, content):
+    (tmp_path / "study.db").write_bytes(content)
+    with pytest.raises(OutputError, match=r"study\.db; .*; make room; if it is damaged, remove it"):
+        study(storage=tmp_path / "study.db")
 
 
 @pytest.fixture(scope="module")

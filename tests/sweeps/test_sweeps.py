@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +24,7 @@ def sweep(pictures, tmp_path) -> Iterator[Start]:
     """Start `discerna train -m` on tiny pictures; its sweep is s.sweep."""
     started = []
 
-    def start(*overrides: str) -> "subprocess.Popen[str]":
+    def start(*overrides: str, largest: int = -1) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [sys.executable, "-m", "discerna", "train", "-m", "model=tiny", "networks.modules=[tiny_networks]",
              f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}", "output=s", "batch_size=8",
@@ -33,6 +35,7 @@ def sweep(pictures, tmp_path) -> Iterator[Start]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)),
         )  # fmt: skip
         started.append(process)
         return process
@@ -297,3 +300,45 @@ def test_a_search_that_is_killed_goes_on_with_the_same_points(sweep, tmp_path):
     # A larger budget goes on with the same search.
     told = ended(sweep(*command, "sweep.max_jobs=5"))[1]
     assert told.count("already done") == 4 and len(starts(told)) == 1
+
+
+@pytest.mark.slow
+def test_what_is_damaged_is_made_again(sweep, tmp_path):
+    command = ["epochs=1", "learning_rate=0.01,0.02,0.03"]
+    ended(sweep(*command))
+    folder, best = tmp_path / "s.sweep", table(tmp_path)["best"]
+    before = [weights(tmp_path, number) for number in range(3)]
+    (folder / "0.run" / "result.json").write_text("{")
+    shutil.rmtree(folder / "1.run")
+    (folder / "winner.json").unlink()
+    told = ended(sweep(*command))[1]
+    assert len(starts(told)) == 2
+    assert [job["state"] for job in table(tmp_path)["jobs"]] == ["finished"] * 3
+    assert [weights(tmp_path, number) for number in range(3)] == before
+
+    (folder / str(best) / "weights.safetensors").write_bytes(b"x")
+    shutil.rmtree(tmp_path / "s")
+    told = ended(sweep(*command), code=1)[1]
+    assert f"the model of the best job is damaged: {folder / str(best)}; weights.safetensors has" in told
+    shutil.rmtree(folder / str(best))
+    assert len(starts(ended(sweep(*command))[1])) == 1
+    assert (tmp_path / "s" / "weights.safetensors").read_bytes() == before[best]
+
+
+@pytest.mark.slow
+def test_the_folder_of_a_sweep_may_be_a_link(sweep, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "s.sweep").symlink_to("elsewhere")
+    ended(sweep("epochs=1", "learning_rate=0.01,0.02"))
+    ended(sweep("epochs=1", "learning_rate=0.01", "overwrite=true"))
+    assert (tmp_path / "s.sweep").is_symlink()
+    assert len(table(tmp_path)["jobs"]) == 1 and not (tmp_path / "elsewhere" / "1").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", [[], ["sweep=optuna"]])
+def test_a_full_disk_is_told_as_such(sweep, tmp_path, search):
+    size = 45_000  # of a file: less than the page, and than a study
+    told = ended(sweep("epochs=1", "learning_rate=0.01,0.02", *search, largest=size), code=1)[1]
+    assert "File too large" in told or "disk I/O error" in told
+    assert "bug in discerna" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +66,21 @@ class SweepFolder:
         """The run folder of a job."""
         return RunFolder(self.path / f"{number}.run")
 
-    def holds_only_ours(self) -> bool:
-        """Whether nothing lies here that is not of a sweep."""
-        return all(_OURS.fullmatch(path.name) for path in self.path.iterdir())
+    def models(self) -> list[Path]:
+        """The model directories of all jobs that have one."""
+        return [path for path in self.path.glob("[0-9]*") if path.name.isdecimal()]
+
+    def foreign(self) -> Path | None:
+        """What lies here that is not of a sweep, if anything."""
+        return next((path for path in self.path.iterdir() if not _OURS.fullmatch(path.name)), None)
+
+    def clear(self) -> None:
+        """Remove everything but the lock."""
+        for path in self.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != self.lock_file:
+                path.unlink()
 
 
 def curves_of_others(run: Path, monitor: str) -> list[dict[int, float]]:

@@ -18,6 +18,8 @@ class Inputs:
     def __init__(self) -> None:
         self._pictures: dict[tuple[Path, Path, bool], list[str]] = {}
         self._models: dict[str, str] = {}
+        self.places: set[Path] = set()
+        """All directories that were looked at."""
 
     def facts(self, settings: TrainSettings) -> list[Any]:
         """What decides of pictures, labels and model: their places, and fingerprints of what lies there.
@@ -29,11 +31,15 @@ class Inputs:
             opened = ImageDirectory.open(train, setting="train_data", nested=nested)
             others = ImageDirectory.open(valid, setting="valid_data", nested=nested)
             check_labels(opened, others)
+            self.places |= {train, valid}
             self._pictures[train, valid, nested] = [opened.fingerprint(), others.fingerprint()]
         if settings.model_is_directory and settings.model not in self._models:
             ModelDirectory.open(settings.model)
+            self.places.add(Path(settings.model))
             manifest = Path(settings.model) / MANIFEST
             self._models[settings.model] = file_digest(manifest) if manifest.is_file() else ""
         places = [str(train), str(valid), None if settings.transforms is None else str(settings.transforms)]
+        if settings.transforms is not None:
+            self.places.add(settings.transforms)
         found = self._pictures[train, valid, nested]
         return [*places, *found, settings.model, self._models.get(settings.model, "")]

@@ -43,7 +43,7 @@ class Ledger:
 def _read(folder: SweepFolder) -> list[dict[str, object]]:
     try:
         jobs = read_object(folder.ledger)["jobs"]
-        if isinstance(jobs, list) and all({"number", "key"} <= set(job) for job in jobs):
+        if isinstance(jobs, list) and all(job["key"] and int(job["number"]) >= 0 for job in jobs):
             return jobs
     except (OSError, ValueError, KeyError, TypeError):
         pass

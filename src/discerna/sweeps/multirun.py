@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from discerna.directories.file_lock import FileLock, is_locked
 from discerna.directories.publishing import refuse_existing_output, refuse_inside
 from discerna.directories.run_status import end_of
 from discerna.directories.sweep_folder import SweepFolder
+from discerna.directories.write_aside import disk_failures
 from discerna.errors import OutputError
 from discerna.overrides import Source
 from discerna.progress import Progress
@@ -23,7 +24,7 @@ from discerna.sweeps.summary import SweepResult
 from discerna.sweeps.supervision import Supervision
 from discerna.sweeps.winner import has_published, publish_winner
 from discerna.tracking.mlflow_sweep import SweepTracker
-from discerna.wording import as_typed, counted
+from discerna.wording import as_typed, counted, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -40,8 +41,8 @@ def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
         places = Places(parallel)
         for settings in [sweep.first, *(settings for _, settings in sweep.grid.values())]:
             places.check(settings.trainer)
-    _refuse_output(sweep)
     sweep.check_inputs()
+    _refuse_output(sweep)
     folder = sweep.folder
     lock = _begin(folder, sweep.first.overwrite)
     try:
@@ -50,9 +51,10 @@ def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
         supervision = Supervision(sweep, jobs, parallel, tracker.child, progress)
         _tell_start(sweep, supervision.total, parallel)
         try:
-            result = supervision.run()
-            _publish(sweep, result)
-            result.write()
+            with disk_failures(str(folder.path)):
+                result = supervision.run()
+                _publish(sweep, result)
+                result.write()
         except BaseException as error:
             told = supervision.result(ended=False)
             tracker.end(told.best_figures, folder.table, end_of(error)[0])
@@ -66,25 +68,45 @@ def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
 
 def _refuse_output(sweep: SweepPlan) -> None:
     """Refuse an output that could not be written in the end; one that this sweep has put there may be replaced."""
-    first = sweep.first
-    inputs = [first.train_data, first.valid_data]
-    inputs += [Path(first.model)] if first.model_is_directory else []
-    refuse_inside(sweep.output, inputs)
-    if sweep.output.parent != sweep.folder.path:
-        ours = has_published(sweep.folder, sweep.output)
-        refuse_existing_output(sweep.output, overwrite=first.overwrite or ours)
+    overwrite, output, folder = sweep.first.overwrite, sweep.output, sweep.folder.path
+    places = sorted(sweep.inputs.places)
+    refuse_inside(output, places)
+    removed = [given for given in places if given.resolve().is_relative_to(folder.resolve())]
+    if overwrite and removed:
+        raise OutputError(
+            "an input lies in the sweep's folder",
+            where=str(removed[0]),
+            accepted="overwrite=true begins anew and removes what is there",
+            remedy="choose another output, or leave out overwrite=true",
+        )
+    if output.parent == folder:
+        return
+    if os.path.lexists(output) and sweep.folder.ledger.is_file() and not overwrite:
+        if not has_published(sweep.folder, output):
+            raise OutputError(
+                "the output exists and is not of this sweep",
+                where=f"output={shown(str(output))}",
+                accepted="the jobs that are done are kept",
+                remedy="move it away, and the same command goes on; overwrite=true would begin anew",
+            )
+        overwrite = True
+    refuse_existing_output(output, overwrite)
 
 
 def _begin(folder: SweepFolder, overwrite: bool) -> FileLock:
     """The sweep's folder, locked; with `overwrite` whatever was there is gone."""
-    if folder.path.exists() and overwrite:
-        for held in (folder.lock_file, *folder.path.glob("*.run/run.lock")):
-            if is_locked(held):
-                raise _going_on(folder, held)
-        shutil.rmtree(folder.path)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.lock_file.touch()
+        lock = FileLock.take(folder.lock_file)  # ends with this process
+        if lock is None:
+            raise _going_on(folder, folder.lock_file)
+        if overwrite:
+            held = next(filter(is_locked, folder.path.glob("*.run/run.lock")), None)
+            if held is not None:
+                lock.release()
+                raise _going_on(folder, held)
+            folder.clear()
     except OSError as error:
         raise OutputError(
             "the sweep's folder cannot be written",
@@ -92,9 +114,6 @@ def _begin(folder: SweepFolder, overwrite: bool) -> FileLock:
             accepted=str(error.strerror),
             remedy="choose another output, or make room and grant the right to write",
         ) from None
-    lock = FileLock.take(folder.lock_file)  # ends with this process
-    if lock is None:
-        raise _going_on(folder, folder.lock_file)
     return lock
 
 

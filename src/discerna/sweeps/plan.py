@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
+
 from discerna import overrides
 from discerna.composition import compose_prepared
 from discerna.directories.sweep_folder import SweepFolder
 from discerna.errors import OutputError, SettingsError
 from discerna.overrides import Source
+from discerna.settings.secrets import masked
 from discerna.settings.sweep import OptunaSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
 from discerna.sweeps.expansion import expand, sample, varies
@@ -93,7 +97,9 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
     space, left_out = None, 0
     if isinstance(first.sweep, OptunaSettings):
         typed_keys = {bare(text.partition("=")[0]) for text in prepared}
-        space = split_space([*from_mapping(first.space, typed_keys, source), *prepared], choices)
+        spaced = from_mapping(first.space, typed_keys, source)
+        _refuse_varying(spaced)
+        space = split_space([*spaced, *prepared], choices)
         _refuse_nothing(space)
         probes = [composed(probe.overrides) for probe in space.probes()]  # all of them, to find mistakes
         first = probes[0]
@@ -102,9 +108,12 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
             raise SettingsError(
                 "a search space needs a search", where="space=...", remedy="add sweep=optuna, or leave it out"
             )
-        grid = {
-            point.number: (point, composed(point.overrides)) for point in _grid(expand(prepared, choices))
-        }
+        known: set[str] = set()
+        for point in _grid(expand(prepared, choices)):
+            settings = composed(point.overrides)
+            if repr(settings) not in known:  # 0.01,1e-2 is one value
+                known.add(repr(settings))
+                grid[point.number] = (point, settings)
         if first.sweep.max_jobs is not None:
             kept = first.sweep.max_jobs // first.sweep.repeats
             left_out = max(0, len(grid) - kept)
@@ -135,6 +144,8 @@ def _refuse_nothing(space: Space) -> None:
 def _refuse_varying(prepared: Sequence[str]) -> None:
     for text in prepared:
         key = bare(text.partition("=")[0])
+        if varies(text):
+            _refuse_secret(text)
         if not varies(text) or not any(key == name or key.startswith(f"{name}.") for name in COMMON):
             continue
         if key == "output":
@@ -149,6 +160,19 @@ def _refuse_varying(prepared: Sequence[str]) -> None:
             where=text.lstrip("+"),
             accepted="jobs are compared by one monitor, under one set of rules",
             remedy=f"give {key} one value",
+        )
+
+
+def _refuse_secret(text: str) -> None:
+    key, _, values = text.lstrip("+").partition("=")
+    parsed = OverridesParser.create().parse_override(text).value()
+    given = {key: [values, *(parsed.list if isinstance(parsed, ChoiceSweep) else [])]}
+    if masked(given) != given:
+        raise SettingsError(
+            "a secret cannot vary in a sweep",
+            where=key,
+            accepted="what varies stands in the sweep's files",
+            remedy="give one value",
         )
 
 
@@ -179,11 +203,17 @@ def _places(first: TrainSettings) -> tuple[SweepFolder, Path]:
         folder = first.output.with_name(f"{first.output.name}.sweep")
         output = first.output
     found = SweepFolder(folder)
-    if folder.exists() and (not folder.is_dir() or not found.holds_only_ours()):
+    foreign = None if not folder.exists() else found.foreign() if folder.is_dir() else folder
+    # A note in the folder of a sweep keeps nobody from going on; it is not removed with the rest.
+    if foreign is not None and (first.overwrite or not found.ledger.is_file()):
         raise OutputError(
-            "the sweep's folder exists and is not one of discerna's",
+            "the sweep's folder exists and is not one of discerna's"
+            if not found.ledger.is_file()
+            else "the sweep's folder holds what is not of the sweep",
             where=str(folder),
-            accepted="a folder and a run folder for each job go there",
+            accepted=f"{foreign.name} lies there"
+            if found.ledger.is_file()
+            else "a folder and a run folder for each job go there",
             remedy="choose another output, or move that folder away",
         )
     return found, output

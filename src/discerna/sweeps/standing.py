@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from discerna import launch
+from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
 from discerna.directories.run_status import State
 from discerna.directories.sweep_folder import SweepFolder, curve
@@ -63,7 +64,8 @@ def standing(folder: SweepFolder, number: int, monitor: str) -> Standing:
     status = run.status() if run.is_run() else None
     if status is None:
         return Standing("waiting")
-    if status.state == "killed" and run.result.is_file() and run.has_published(output):
+    result = _result(run)
+    if status.state == "killed" and result is not None and run.has_published(output):
         launch.settle(run)
         status = run.status() or status
     found = curve(run, monitor)
@@ -72,9 +74,8 @@ def standing(folder: SweepFolder, number: int, monitor: str) -> Standing:
         ended, began = datetime.fromisoformat(status.ended), datetime.fromisoformat(status.began)
         seconds = max(0.0, (ended - began).total_seconds())
     if status.state in DONE:
-        if not run.has_published(output):  # its model was taken away, and is made again
+        if result is None or not run.has_published(output):  # taken away or damaged, and made again
             return Standing("waiting")
-        result = RunResult.read(run.result)
         return Standing(
             status.state,
             status.reason,
@@ -89,3 +90,11 @@ def standing(folder: SweepFolder, number: int, monitor: str) -> Standing:
     state: JobState = "waiting" if status.state == "prepared" else status.state
     value = None if best is None else found[best]
     return Standing(state, status.reason, value, None, best, found, seconds)
+
+
+def _result(run: RunFolder) -> RunResult | None:
+    """What a run came to; None where nothing tells."""
+    try:
+        return RunResult.read(run.result)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

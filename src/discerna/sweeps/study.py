@@ -19,12 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
-from discerna.errors import MissingExtraError, SettingsError
+from discerna.errors import MissingExtraError, OutputError, SettingsError
+from discerna.settings.secrets import masked
 from discerna.sweeps.points import Ending
 from discerna.sweeps.space import Axis, Choices, Interval, Value, size
 
 try:
     import optuna
+    from sqlalchemy.exc import SQLAlchemyError
 except ModuleNotFoundError:
     raise MissingExtraError.of("optuna", "sweep", "sweep=optuna") from None
 
@@ -65,12 +67,27 @@ class Study:
         self._sampler = sampler
         self._seed = seed
         self._direction: Literal["minimize", "maximize"] = "minimize" if mode == "min" else "maximize"
-        with _quiet():
+        self._place = str(masked(str(storage)))
+        with self._told(), _quiet():
             self._storage = _storage(storage)
             self._study = optuna.create_study(
                 storage=self._storage, study_name=name, direction=self._direction, load_if_exists=True
             )
         self._refuse_another_search(name)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A database that is damaged, or has no room, in our words."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            raise OutputError(
+                "what the search knows cannot be read or written",
+                where=self._place,
+                accepted=str(cause).splitlines()[0],
+                remedy="make room; if it is damaged, remove it: jobs that are done are known again",
+            ) from None
 
     def _refuse_another_search(self, name: str) -> None:
         same = self._study.direction.name.lower() == self._direction and all(
@@ -104,14 +121,16 @@ class Study:
 
     def propose(self) -> Trial | None:
         """A new trial at values that no other one has; None where all have been tried."""
-        trials = self._study.get_trials()
+        with self._told():
+            trials = self._study.get_trials()
         values = self._new_values(trials)
         if values is None:
             return None
         running = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING, params=values, distributions=self._distributions
         )
-        self._study.add_trial(running)
+        with self._told():
+            self._study.add_trial(running)
         return Trial(len(trials), values, False)
 
     def _new_values(self, trials: list[optuna.trial.FrozenTrial]) -> dict[str, Value] | None:
@@ -157,6 +176,10 @@ class Study:
 
     def finish(self, number: int, ending: Ending, value: float | None, curve: Mapping[int, float]) -> None:
         """Note how a trial came out; of one that is finished nothing more is heard. NaN counts as failed."""
+        with self._told():
+            self._finish(number, ending, value, curve)
+
+    def _finish(self, number: int, ending: Ending, value: float | None, curve: Mapping[int, float]) -> None:
         if self.trials[number].finished:
             return
         study_id = self._storage.get_study_id_from_name(self._study.study_name)

@@ -75,6 +75,7 @@ class Supervision:
         self._stopped = ""
         self._began = time.monotonic()
         self._looked = self._written = 0.0
+        self._disk_failed = False
         self._earlier = _written_before(plan)
         hours = plan.first.sweep.max_hours
         self._deadline = None if hours is None else self._began + hours * 3600
@@ -96,7 +97,7 @@ class Supervision:
                 raise
             finally:
                 self._jobs.close()
-                self.result(ended=False).write()
+                self._write()
         return self.result(ended=True)
 
     def result(self, ended: bool) -> SweepResult:
@@ -253,9 +254,15 @@ class Supervision:
             running.seen += 1
 
     def _write(self, unless_within: float = 0.0) -> None:
-        if time.monotonic() >= self._written + unless_within:
+        if time.monotonic() < self._written + unless_within:
+            return
+        self._written = time.monotonic()
+        try:
             self.result(ended=False).write()
-            self._written = time.monotonic()
+        except OSError as error:  # a full disk: the jobs are worth more, and some may have room
+            if not self._disk_failed:
+                LOG.warning("%s: not written: %s", self._plan.folder.table, error.strerror)
+            self._disk_failed = True
 
     def _stop(self, number: int) -> None:
         """Let all jobs write a checkpoint; a second Ctrl-C does not wait for it."""
