@@ -27,6 +27,7 @@ def test_launchers_by_hydras_names():
     assert parallel() == parallel("hydra/launcher=basic") == parallel("hydra/launcher=submitit_local") == 1
     assert parallel("hydra/launcher=joblib") == len(os.sched_getaffinity(0))
     assert parallel("hydra/launcher=submitit_slurm") is None
+    assert parallel("hydra/launcher='submitit_slurm'", "hydra.launcher.array_parallelism=4") == 4
     assert split_off(["hydra/launcher=submitit_slurm", "hydra.launcher.partition='a b'"])[0].settings == {
         "partition": "a b"
     }
@@ -41,6 +42,7 @@ def test_launchers_by_hydras_names():
         (["hydra/launcher=joblib", "hydra.launcher.verbose=1"], "hydra.launcher.verbose"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=two"], "wrong value: hydra.launcher.n_jobs=two"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "wrong value"),
+        (["hydra/launcher=submitit_slurm", "hydra.launcher.array_parallelism=x"], "wrong value"),
     ],
 )
 def test_what_launchers_do_not_take(typed, told):

@@ -137,6 +137,7 @@ def test_what_is_wrong_for_all_jobs_is_told_before_anything_is_replaced(tmp_path
         (["sweep=optuna", "batch_size=0,8"], "batch_size=0"),
         (["learning_rate=interval(0.1,0.2)"], "add sweep=optuna"),
         (["sweep.repeats=3", "sweep.max_jobs=2"], "not one combination could be trained"),
+        (["early_termination=asha", "logger=none", "epochs=1,2"], "jobs could not be compared"),
         (["hydra/sweeper=optuna", "epochs=1,2"], "use sweep=optuna or sweep=grid"),
         (["hydra.sweep.dir=x", "epochs=1,2"], "a setting without effect here"),
     ],
@@ -225,6 +226,7 @@ def test_what_makes_another_job():
     assert key(settings(), repeat=1) != same
     # What is free makes other jobs where the sweep varies it.
     assert len({key(settings(f"trainer.devices={n}"), ["trainer.devices"]) for n in (1, 2)}) == 2
+    assert len({key(settings(f"checkpoint.keep={n}"), ["checkpoint"]) for n in (1, 2)}) == 2
     # The data stand for themselves, so that a sweep over more of them knows its first job again.
     assert key(settings(), ["model", "train_data"]) == same
 

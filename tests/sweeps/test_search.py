@@ -154,12 +154,6 @@ def test_a_study_of_another_search_is_refused(tmp_path):
             study(storage=storage, **other)
 
 
-def test_nothing_to_search(tmp_path):
-    with pytest.raises(SettingsError, match="add space=module"):
-        points(tmp_path / "study.db", space=Space({"a": "1"}, {}))
-    assert not (tmp_path / "study.db").exists()
-
-
 def test_optuna_is_quiet_and_as_loud_as_before_afterwards(capfd):
     optuna.logging.set_verbosity(optuna.logging.DEBUG)
     try:
@@ -196,3 +190,19 @@ def test_a_search_killed_at_any_instant(uninterrupted, tmp_path):
     assert log.read_text().splitlines() == expected
     assert all(trial.state.is_finished() for trial in stored(tmp_path / "study.db"))
     assert Path(tmp_path / "study.db-journal").exists() is False
+
+
+def test_what_failed_and_has_come_out_well_since_counts_from_then_on(tmp_path):
+    """A job that is mended, or trained on after it was pruned: proposals know it, whatever is stored."""
+
+    def values(mended):
+        search_again = study(storage=tmp_path / f"{mended}.db")
+        for number in range(12):
+            search_again.propose()
+            search_again.finish(number, "failed" if number == 3 else "done", float(number), {})
+        if mended:
+            search_again.finish(3, "done", -100.0, {})
+        return dict(search_again.propose().values)
+
+    assert values(True) != values(False)
+    assert stored(tmp_path / "True.db")[3].state == optuna.trial.TrialState.FAIL

@@ -46,6 +46,18 @@ def test_a_rule_looks_from_an_epoch_on_and_at_intervals(rule):
     assert looks == [4, 6, 8]
 
 
+def test_where_validation_is_rare_a_rule_looks_at_the_next_one():
+    others = [{2: 0.1, 4: 0.1, 6: 0.1, 8: 0.1, 10: 0.1}] * 3
+
+    def looks(rule):
+        own = [{at: 9.0 for at in range(2, last + 1, 2)} for last in (2, 4, 6, 8, 10)]
+        return [max(one) for one in own if verdict(rule, one, others, "min")]
+
+    assert looks(ASHA) == [2, 4, 10]  # for 1, 3 and 9
+    assert looks(bandit(interval=5)) == [6, 10]
+    assert looks(median(delay=3)) == [4, 6, 8, 10]
+
+
 def test_the_best_epoch_so_far_counts():
     assert verdict(bandit(), curve(0.5, 9.0), [curve(0.5, 0.5)], "min") == ""
 

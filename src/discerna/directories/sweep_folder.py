@@ -12,9 +12,13 @@ from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 
 _OURS = re.compile(
-    r"sweep\.(json|csv|html|lock)|ledger\.json|study\.db(-journal|-wal|-shm)?|winner\.json|model|\.submitit|\.winner"
+    r"sweep\.(json|csv|html|lock)|ledger\.json|study\.db(-journal|-wal|-shm)?|(winner|mlflow)\.json|model|\.submitit|\.winner"
     r"|\.discerna-.*|\d+(\.run)?"
 )
+
+
+ENDED = ("finished", "stopped early", "pruned")
+"""States of a job in which nothing is left to do."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,17 @@ class SweepFolder:
 def curves_of_others(run: Path, monitor: str) -> list[dict[int, float]]:
     """The curves of all jobs of the sweep but the one with the run folder `run`."""
     folder = SweepFolder(run.parent)
+    curves = []
     try:
-        numbers = [int(job["number"]) for job in read_object(folder.table)["jobs"]]
+        for job in read_object(folder.table)["jobs"]:
+            other = folder.run(int(job["number"]))
+            if other.path.name == run.name:
+                continue
+            # Of one that has ended the table has all; of the others it may be some seconds old.
+            known = {int(epoch): float(value) for epoch, value in job["curve"]}
+            curves.append(known if known and job["state"] in ENDED else curve(other, monitor))
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    runs = [folder.run(number) for number in numbers]
-    curves = [curve(other, monitor) for other in runs if other.path.name != run.name]
     return [found for found in curves if found]
 
 

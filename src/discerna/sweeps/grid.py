@@ -12,6 +12,7 @@ class GridPoints:
 
     def __init__(self, points: Sequence[Point]) -> None:
         self.total: int | None = len(points)
+        self.known = len(points)
         self._coming = list(points)
 
     def ask(self) -> Point | None:

@@ -55,7 +55,7 @@ def key_of_job(settings: TrainSettings, varying: Collection[str], data: object, 
         for key, value in values.items()
         if not resumption.is_free(key)
         or _is_of(key, DECIDING)
-        or (key in varying and not _is_of(key, resumption.CHECKED_ELSEWHERE))
+        or (_is_of(key, tuple(varying)) and not _is_of(key, resumption.CHECKED_ELSEWHERE))
     }
     told = {"settings": deciding, "data": data, "repeat": repeat}
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from discerna import launch, machine
@@ -30,8 +31,16 @@ class Jobs(Protocol):
         """Start the job `number`."""
         ...
 
-    def ended(self) -> list[tuple[int, str]]:
-        """Jobs that have ended since the last call, each with how its process ended."""
+    def adopt(self, number: int, run: Path) -> bool:
+        """Take over a job that an earlier sweep has submitted and that still waits or runs; False: there is none."""
+        ...
+
+    def ended(self) -> dict[int, str]:
+        """Jobs whose process has ended, and how; until they are forgotten."""
+        ...
+
+    def forget(self, number: int) -> None:
+        """The end of the job was heard."""
         ...
 
     def signal(self, number: int) -> None:
@@ -60,7 +69,8 @@ class Launcher:
         if sweep.parallel != "auto":
             return sweep.parallel
         if self.name == "submitit_slurm":
-            return ON_A_CLUSTER if sweep.name == "optuna" else None
+            at_once = self.settings.get("array_parallelism")
+            return int(at_once) if at_once else ON_A_CLUSTER if sweep.name == "optuna" else None
         if self.name == "joblib":
             count = int(self.settings.get("n_jobs", -1))
             return machine.cores() if count < 0 else count
@@ -73,7 +83,7 @@ def split_off(typed: Sequence[str]) -> tuple[Launcher, list[str]]:
     for text in typed:
         key, equals, value = text.lstrip("+").partition("=")
         if key == CHOICE and equals:
-            name = value
+            name = str(_value(value))
         elif key.startswith(SETTING) and equals:
             settings[key.removeprefix(SETTING)] = _value(value)
         else:
@@ -97,6 +107,13 @@ def _check(name: str, settings: Mapping[str, Any]) -> None:
             where=f"{SETTING}{min(unknown)}",
             accepted="jobs are processes of their own; joblib takes hydra.launcher.n_jobs",
             remedy="use sweep.parallel=N for N jobs at once",
+        )
+    at_once = settings.get("array_parallelism")
+    if at_once is not None and (type(at_once) is not int or at_once < 1):
+        raise SettingsError(
+            "wrong value",
+            where=f"{SETTING}array_parallelism={at_once}",
+            accepted="it is a whole number, 1 or more",
         )
     count = settings.get("n_jobs")
     if name == "joblib" and (type(count) not in (int, type(None)) or count == 0):

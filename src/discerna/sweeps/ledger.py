@@ -23,9 +23,6 @@ class Ledger:
             self._entries = _read(folder)
         self._numbers = {str(entry["key"]): int(str(entry["number"])) for entry in self._entries}
 
-    def __len__(self) -> int:
-        return len(self._numbers)
-
     def numbers(self, jobs: Sequence[tuple[str, Mapping[str, str]]]) -> list[int]:
         """The number of each job, given its hash and what varies; new ones are written down."""
         fresh = False

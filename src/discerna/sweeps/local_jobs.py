@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from pathlib import Path
 
 from discerna import launch
+from discerna.errors import ProcessError
 
 
 class LocalJobs:
@@ -16,23 +18,36 @@ class LocalJobs:
 
     def start(self, number: int, process: launch.Process) -> None:
         """Start a job; what it prints goes into its run folder."""
-        with (process.folder.path / launch.CONSOLE).open("ab") as console:
-            self._running[number] = subprocess.Popen(
-                process.command,
-                env=process.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
+        try:
+            with (process.folder.path / launch.CONSOLE).open("ab") as console:
+                self._running[number] = subprocess.Popen(
+                    process.command,
+                    env=process.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=console,
+                    stderr=console,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ProcessError(
+                "the process of a job cannot be started",
+                where=str(process.folder.path),
+                accepted=str(error.strerror),
+                remedy="make room; the same command tries it again",
+            ) from None
 
-    def ended(self) -> list[tuple[int, str]]:
-        """Jobs that have ended since the last call."""
+    def adopt(self, number: int, run: Path) -> bool:
+        """Jobs of this machine end with their sweep."""
+        return False
+
+    def ended(self) -> dict[int, str]:
+        """Jobs whose process has ended, and how."""
         gone = {number: job.poll() for number, job in self._running.items()}
-        found = [(number, _told(code)) for number, code in gone.items() if code is not None]
-        for number, _ in found:
-            del self._running[number]
-        return found
+        return {number: _told(code) for number, code in gone.items() if code is not None}
+
+    def forget(self, number: int) -> None:
+        """The end of the job was heard."""
+        del self._running[number]
 
     def signal(self, number: int) -> None:
         """Let every job finish its step and write a checkpoint."""

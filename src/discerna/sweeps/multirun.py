@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from discerna import slurm
+from discerna.directories.checkpoint_files import remove_left_over
 from discerna.directories.file_lock import FileLock, is_locked
 from discerna.directories.publishing import refuse_existing_output, refuse_inside
-from discerna.directories.run_status import end_of
+from discerna.directories.run_status import State, end_of
 from discerna.directories.sweep_folder import SweepFolder
 from discerna.directories.write_aside import disk_failures
 from discerna.errors import OutputError
@@ -32,7 +33,7 @@ LOG = logging.getLogger("discerna")
 def run(typed: Sequence[str], source: Source, progress: Progress) -> SweepResult:
     """Check every job, then run those that are not done; a failing one does not stop the others."""
     with slurm.announced_end():
-        return _run(plan(typed, source), progress)
+        return _run(plan(typed, source, progress), progress)
 
 
 def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
@@ -46,8 +47,11 @@ def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
     folder = sweep.folder
     lock = _begin(folder, sweep.first.overwrite)
     try:
-        tracker = SweepTracker([sweep.first], folder.path)
+        remove_left_over(folder.path)
         jobs = _jobs(sweep.launcher, folder)
+        tracker = SweepTracker(
+            [settings for _, settings in sweep.grid.values()] or [sweep.first], folder.path
+        )
         supervision = Supervision(sweep, jobs, parallel, tracker.child, progress)
         _tell_start(sweep, supervision.total, parallel)
         try:
@@ -60,7 +64,8 @@ def _run(sweep: SweepPlan, progress: Progress) -> SweepResult:
             tracker.end(told.best_figures, folder.table, end_of(error)[0])
             _tell_how_to_go_on(sweep, told)
             raise
-        tracker.end(result.best_figures, folder.table, "failed" if result.failed else "finished")
+        state: State = "failed" if result.failed else "killed" if result.stopped else "finished"
+        tracker.end(result.best_figures, folder.table, state)
         return result
     finally:
         lock.release()

@@ -32,7 +32,7 @@ class Places:
     def __init__(self, parallel: int) -> None:
         self._parallel = parallel
         self._slots = list(range(parallel))
-        self._cores = _shares(sorted(os.sched_getaffinity(0)), parallel) if parallel > 1 else [()]
+        self._cores = _shares(_cores(), parallel) if parallel > 1 else [()]
         self._gpus: list[str] | None = None
 
     def check(self, trainer: TrainerSettings) -> None:
@@ -91,6 +91,11 @@ def _visible_gpus() -> list[str]:
 
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _cores() -> list[int]:
+    """Their numbers; none where the system cannot keep a process to some of them."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def _shares(cores: list[int], parallel: int) -> list[tuple[int, ...]]:

@@ -15,6 +15,7 @@ from discerna.composition import compose_prepared
 from discerna.directories.sweep_folder import SweepFolder
 from discerna.errors import OutputError, SettingsError
 from discerna.overrides import Source
+from discerna.progress import SILENT, Progress
 from discerna.settings.secrets import masked
 from discerna.settings.sweep import OptunaSettings
 from discerna.settings.train import METRIC_MODES, TrainSettings
@@ -79,7 +80,7 @@ class SweepPlan:
         )
 
 
-def plan(typed: Sequence[str], source: Source) -> SweepPlan:
+def plan(typed: Sequence[str], source: Source, progress: Progress = SILENT) -> SweepPlan:
     """Compose and check every job of a grid; of a search, points that have each choice and each end."""
     launcher, others = split_off(typed)
     prepared = overrides.prepare_overrides("train", others, source, multirun=True)
@@ -108,17 +109,22 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
             raise SettingsError(
                 "a search space needs a search", where="space=...", remedy="add sweep=optuna, or leave it out"
             )
+        expanded = _grid(expand(prepared, choices))
+        most = None if first.sweep.max_jobs is None else first.sweep.max_jobs // first.sweep.repeats
         known: set[str] = set()
-        for point in _grid(expand(prepared, choices)):
-            settings = composed(point.overrides)
-            if repr(settings) not in known:  # 0.01,1e-2 is one value
-                known.add(repr(settings))
-                grid[point.number] = (point, settings)
-        if first.sweep.max_jobs is not None:
-            kept = first.sweep.max_jobs // first.sweep.repeats
-            left_out = max(0, len(grid) - kept)
-            grid = dict(list(grid.items())[:kept])
+        with progress.task("checking settings", min(len(expanded), most or len(expanded))) as advance:
+            for position, point in enumerate(expanded):
+                if len(grid) == most:
+                    left_out = len(expanded) - position
+                    break
+                settings = composed(point.overrides)
+                advance(1, "")
+                if repr(settings) not in known:  # 0.01,1e-2 is one value
+                    known.add(repr(settings))
+                    grid[point.number] = (point, settings)
         first = grid[0][1]
+    for settings in [first, *(settings for _, settings in grid.values())]:
+        _refuse_blind(settings)
     folder, output = _places(first)
     return SweepPlan(folder, output, first, launcher, Inputs(), grid, left_out, space, composed)
 
@@ -129,6 +135,18 @@ def _grid(expanded: Sequence[dict[str, str]]) -> list[Point]:
         Point(number, job, {key.lstrip("+"): overrides.unquoted(job[key]) for key in varying})
         for number, job in enumerate(expanded)
     ]
+
+
+def _refuse_blind(settings: TrainSettings) -> None:
+    """Jobs see one another by their metrics.csv."""
+    rule = settings.early_termination.name
+    if rule != "none" and not settings.logger.metrics_file:
+        raise SettingsError(
+            "jobs could not be compared with one another",
+            where=f"early_termination={rule} logger={settings.logger.name}",
+            accepted="they look at each other's metrics.csv",
+            remedy="leave out one of the two",
+        )
 
 
 def _refuse_nothing(space: Space) -> None:

@@ -26,6 +26,9 @@ class Points(Protocol):
     total: int | None
     """How many there will be, where that is known."""
 
+    known: int
+    """So many of the first points are known now; a search finds the others in its course."""
+
     def ask(self) -> Point | None:
         """The next point; None where there are no more."""
         ...

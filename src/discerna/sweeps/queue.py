@@ -30,6 +30,9 @@ class JobQueue:
         self._ended: dict[int, Standing] = {}
         self._open: list[tuple[Point, list[int]]] = []
         """Points of which the search has not heard how they came out, with the numbers of their jobs."""
+        for _ in range(self._points.known):
+            if (point := self._points.ask()) is not None:
+                self._take(point)
 
     @property
     def total(self) -> int:
@@ -39,6 +42,15 @@ class JobQueue:
     def __iter__(self) -> Iterator[Job]:
         """All jobs so far."""
         return iter(self._jobs.values())
+
+    @property
+    def waiting(self) -> list[Job]:
+        """Those that nobody has taken yet."""
+        return list(self._waiting)
+
+    def take_out(self, job: Job) -> None:
+        """Nobody needs to take it."""
+        self._waiting.remove(job)
 
     def next(self) -> Job | None:
         """Take the next job; None where there is none (any more)."""
@@ -86,7 +98,7 @@ class JobQueue:
         for point, numbers in list(self._open):
             found = [self._ended[number] for number in numbers if number in self._ended]
             # One that was cut goes on when the sweep does.
-            if len(found) == len(numbers) and not any(one.state == "preempted" for one in found):
+            if len(found) == len(numbers) and not any(one.is_cut for one in found):
                 self._open.remove((point, numbers))
                 self._tell(point, found)
 

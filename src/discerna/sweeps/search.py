@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from discerna.errors import SettingsError
 from discerna.settings.sweep import OptunaSettings
 from discerna.sweeps.points import Ending, Point
 from discerna.sweeps.space import Space, bare
@@ -33,13 +32,6 @@ class OptunaPoints:
         storage: Path,
         identity: str,
     ) -> None:
-        if not space.axes:
-            raise SettingsError(
-                "nothing to search",
-                where="sweep=optuna",
-                accepted="no setting has several values",
-                remedy="add space=module, or one such as learning_rate=tag(log,interval(1e-4,1e-1))",
-            )
         self._space = space
         axes = {bare(key): axis for key, axis in space.axes.items()}
         sampler, seed = settings.sampler, settings.seed
@@ -54,8 +46,8 @@ class OptunaPoints:
         self._known = deque(self._study.trials)
         self._asked = 0
         self._ended = False
-        known = len(self._known)
-        self._limit = max(known, total if space.size is None else min(total, space.size))
+        self.known = len(self._known)
+        self._limit = max(self.known, total if space.size is None else min(total, space.size))
         self.total: int | None = self._limit
 
     def ask(self) -> Point | None:

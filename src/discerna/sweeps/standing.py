@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
 
 from discerna import launch
@@ -32,8 +31,6 @@ class Standing:
     best_epoch: int | None = None
     curve: Mapping[int, float] = field(default_factory=dict)
     """`monitor` at each epoch so far."""
-    seconds: float | None = None
-    """From its beginning to its end, as it was written last."""
 
     @property
     def is_done(self) -> bool:
@@ -44,6 +41,11 @@ class Standing:
     def has_ended(self) -> bool:
         """Whether nothing is left to do."""
         return self.is_done or self.state == "pruned"
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it goes on from where it is, and has not come to any end of its own."""
+        return not self.has_ended and self.state != "failed"
 
     def told(self, monitor: str) -> str:
         """How it came out, for people."""
@@ -69,10 +71,6 @@ def standing(folder: SweepFolder, number: int, monitor: str) -> Standing:
         launch.settle(run)
         status = run.status() or status
     found = curve(run, monitor)
-    seconds = None
-    if status.ended is not None:
-        ended, began = datetime.fromisoformat(status.ended), datetime.fromisoformat(status.began)
-        seconds = max(0.0, (ended - began).total_seconds())
     if status.state in DONE:
         if result is None or not run.has_published(output):  # taken away or damaged, and made again
             return Standing("waiting")
@@ -83,13 +81,12 @@ def standing(folder: SweepFolder, number: int, monitor: str) -> Standing:
             result.figures.get("accuracy"),
             result.best_epoch,
             found or {int(row["epoch"]): row[monitor] for row in result.epochs if monitor in row},
-            seconds,
         )
     pick = min if METRIC_MODES[monitor] == "min" else max
     best = pick(found, key=lambda epoch: found[epoch]) if found else None
     state: JobState = "waiting" if status.state == "prepared" else status.state
     value = None if best is None else found[best]
-    return Standing(state, status.reason, value, None, best, found, seconds)
+    return Standing(state, status.reason, value, None, best, found)
 
 
 def _result(run: RunFolder) -> RunResult | None:

@@ -68,6 +68,8 @@ class Study:
         self._seed = seed
         self._direction: Literal["minimize", "maximize"] = "minimize" if mode == "min" else "maximize"
         self._place = str(masked(str(storage)))
+        self._heard: dict[int, optuna.trial.FrozenTrial] = {}
+        """Trials that have come out well after they were stored as failed or pruned."""
         with self._told(), _quiet():
             self._storage = _storage(storage)
             self._study = optuna.create_study(
@@ -122,7 +124,7 @@ class Study:
     def propose(self) -> Trial | None:
         """A new trial at values that no other one has; None where all have been tried."""
         with self._told():
-            trials = self._study.get_trials()
+            trials = [self._heard.get(trial.number, trial) for trial in self._study.get_trials()]
         values = self._new_values(trials)
         if values is None:
             return None
@@ -175,19 +177,29 @@ class Study:
             index = (index + 1) % points
 
     def finish(self, number: int, ending: Ending, value: float | None, curve: Mapping[int, float]) -> None:
-        """Note how a trial came out; of one that is finished nothing more is heard. NaN counts as failed."""
+        """Note how a trial came out. NaN counts as failed.
+
+        What is stored as finished stays so; but one that had failed, or was ended early, and has come out well since,
+        counts so in what is proposed from now on.
+        """
         with self._told():
             self._finish(number, ending, value, curve)
 
     def _finish(self, number: int, ending: Ending, value: float | None, curve: Mapping[int, float]) -> None:
-        if self.trials[number].finished:
+        stored = self._study.get_trials(deepcopy=False)[number]
+        well = ending == "done" and value is not None and math.isfinite(value)
+        if stored.state.is_finished():
+            if well and stored.state != optuna.trial.TrialState.COMPLETE:
+                self._heard[number] = optuna.trial.create_trial(
+                    value=value, params=stored.params, distributions=stored.distributions
+                )
             return
         study_id = self._storage.get_study_id_from_name(self._study.study_name)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
         for epoch, measured in curve.items():
             if math.isfinite(measured):
                 self._storage.set_trial_intermediate_value(trial_id, epoch, measured)
-        if ending == "done" and value is not None and math.isfinite(value):
+        if well:
             self._study.tell(number, value)
         else:
             states = optuna.trial.TrialState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from discerna.directories.run_folder import write_json
 from discerna.directories.sweep_folder import SweepFolder
 from discerna.directories.write_aside import written_whole
 from discerna.errors import ProcessError
@@ -162,7 +162,10 @@ class SweepResult:
     def write(self) -> None:
         """Bring sweep.json, sweep.csv and sweep.html up to date."""
         table = self.as_json()
-        write_json(self._files.table, table)
+        with written_whole(self._files.table) as aside:
+            aside.write_text(
+                json.dumps(table) + "\n", "utf-8"
+            )  # compact: curves are long, and it is written often
         with written_whole(self._files.page) as aside:
             aside.write_text(page(table), "utf-8", newline="\n")
         with (

@@ -7,21 +7,20 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from discerna import launch
 from discerna.directories.plain_reading import read_object
-from discerna.directories.sweep_folder import curve
-from discerna.errors import DiscernaError, Terminated
-from discerna.progress import SILENT, Advance, Progress
+from discerna.errors import DiscernaError
+from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
 from discerna.sweeps.job import Job
 from discerna.sweeps.launchers import Jobs
 from discerna.sweeps.placement import Place, Places
 from discerna.sweeps.plan import SweepPlan
 from discerna.sweeps.queue import JobQueue
+from discerna.sweeps.running import Running
 from discerna.sweeps.standing import Standing, standing
 from discerna.sweeps.summary import JobRow, SweepResult
 
@@ -34,21 +33,10 @@ LOOKING = 0.5
 """Seconds between two looks at what the jobs write."""
 
 WRITING = 2.0
-"""Seconds between two times that sweep.json is written; each job's own folder is what counts."""
+"""Seconds, at least, between two times that the sweep's files are written."""
 
-
-@dataclass
-class Running:
-    """A job whose process runs."""
-
-    job: Job
-    place: Place | None
-    """None: another process has started it, before this one."""
-    advance: Advance
-    bar: ExitStack
-    seen: int
-    """Epochs that have been told."""
-    began: float = field(default_factory=time.monotonic)
+COST = 20
+"""At least so many times as long as writing them takes: of a thousand jobs that is seconds."""
 
 
 class Supervision:
@@ -68,13 +56,17 @@ class Supervision:
         self._parallel = parallel
         self._child = child
         self._progress = progress
+        self._monitor = plan.first.monitor
         self._queue = JobQueue(plan)
         self._places = Places(parallel or 1) if plan.launcher.is_here else None
         self._running: dict[int, Running] = {}
         self._rows: dict[int, JobRow] = {}
+        self._before: dict[int, Standing] = {}
+        """How far jobs had come when this sweep was started."""
         self._stopped = ""
         self._began = time.monotonic()
         self._looked = self._written = 0.0
+        self._interval = WRITING
         self._disk_failed = False
         self._earlier = _written_before(plan)
         hours = plan.first.sweep.max_hours
@@ -90,10 +82,12 @@ class Supervision:
         with ExitStack() as bars:
             self._advance = bars.enter_context(self._progress.task("jobs", self._queue.total))
             try:
+                self._settle()
                 self._loop()
-            except (KeyboardInterrupt, Terminated) as stopped:
-                self._stopped = "by Ctrl-C" if isinstance(stopped, KeyboardInterrupt) else "by SIGTERM"
-                self._stop(signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM)
+            except BaseException as stopped:
+                by_hand = isinstance(stopped, KeyboardInterrupt)
+                self._stopped = "by Ctrl-C" if by_hand else "by SIGTERM or an error"
+                self._stop(signal.SIGINT if by_hand else signal.SIGTERM)
                 raise
             finally:
                 self._jobs.close()
@@ -102,27 +96,48 @@ class Supervision:
 
     def result(self, ended: bool) -> SweepResult:
         """How all jobs stand now."""
-        folder, monitor = self._plan.folder, self._plan.first.monitor
-        rows = []
-        for job in self._queue:
-            row = self._rows.get(job.number)
-            if row is None:
-                running = self._running.get(job.number)
-                since = time.monotonic() - running.began if running else 0.0
-                found = standing(folder, job.number, monitor) if running else Standing("waiting")
-                row = JobRow(job, found, self._seconds_before(job) + since)
-            rows.append(row)
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         return SweepResult(
-            folder=folder.path,
+            folder=self._plan.folder.path,
             output=self._plan.output,
             first=self._plan.first,
-            rows=sorted(rows, key=lambda row: row.job.number),
+            rows=sorted(map(self._row, self._queue), key=lambda row: row.job.number),
             began=str(self._earlier.get("began") or now),
             seconds=float(self._earlier.get("seconds") or 0.0) + time.monotonic() - self._began,
             ended=ended,
             stopped=self._stopped,
         )
+
+    def _row(self, job: Job) -> JobRow:
+        if job.number in self._rows:
+            return self._rows[job.number]
+        if job.number in self._running:
+            since = time.monotonic() - self._running[job.number].began
+            return JobRow(job, self._standing(job), self._seconds_before(job) + since)
+        return JobRow(job, self._before.get(job.number, Standing("waiting")), self._seconds_before(job))
+
+    def _standing(self, job: Job) -> Standing:
+        return standing(self._plan.folder, job.number, self._monitor)
+
+    def _settle(self) -> None:
+        """Find what is done, before anything starts: whatever ends this sweep, it is known and compared."""
+        for job in self._queue.waiting:
+            found = self._standing(job)
+            if self._needs_nothing(found):
+                self._queue.take_out(job)
+                self._already_done(job, found)
+            else:
+                self._before[job.number] = found
+        self._write()
+
+    def _needs_nothing(self, found: Standing) -> bool:
+        """A job that was ended early trains on when that is no longer wanted."""
+        kept = found.state == "pruned" and self._plan.first.early_termination.name != "none"
+        return found.is_done or kept
+
+    def _already_done(self, job: Job, found: Standing) -> None:
+        self._end(job, found, self._seconds_before(job))
+        LOG.info("%s already done%s", self._name(job), self._came_to(found))
 
     def _loop(self) -> None:
         while True:
@@ -145,12 +160,12 @@ class Supervision:
         job = self._queue.next()
         if job is None:
             return False
-        found = standing(self._plan.folder, job.number, self._plan.first.monitor)
-        # A job that was ended early trains on when that is no longer wanted.
-        kept = found.state == "pruned" and self._plan.first.early_termination.name != "none"
-        if found.is_done or kept:
-            self._end(job, found, self._seconds_before(job))
-            LOG.info("%s already done%s", self._name(job), self._came_to(found))
+        found = self._standing(job)
+        if self._needs_nothing(found):  # a search has come to it again
+            self._already_done(job, found)
+        elif self._jobs.adopt(job.number, self._plan.folder.run(job.number).path):
+            LOG.info("%s was submitted before this sweep was started: waiting for it", self._name(job))
+            self._show(job, Place(0, None, ()))
         elif found.state == "running":
             LOG.info("%s runs since before this sweep was started: waiting for it", self._name(job))
             self._show(job, None)
@@ -181,43 +196,45 @@ class Supervision:
             LOG.warning("%s failed%s", self._name(job), self._came_to(self._rows[job.number].standing))
             return True
         self._show(job, place)
-        self._write()
+        self._write(self._interval)
         return True
 
     def _show(self, job: Job, place: Place | None) -> None:
-        bar = ExitStack()
-        advance = bar.enter_context(self._progress.task(f"  job {job.number}", job.settings.epochs))
-        seen = len(curve(self._plan.folder.run(job.number), self._plan.first.monitor))
-        advance(seen, "")
-        self._running[job.number] = Running(job, place, advance, bar, seen)
+        self._running[job.number] = Running(job, place, self._plan.folder, self._progress)
 
     def _look(self) -> None:
         """Hear of epochs, and of jobs that have ended."""
-        ended = dict(self._jobs.ended())
+        ended = self._jobs.ended()
         if not ended and time.monotonic() < self._looked + LOOKING:
             return
         self._looked = time.monotonic()
         for number, running in list(self._running.items()):
-            self._tell_epochs(running)
+            running.tell_epochs()
             if running.place is not None and number in ended:
-                self._give_back(running.place)
+                self._hear(running, ended[number])
+            elif running.place is None and self._standing(running.job).state != "running":  # its lock tells
                 self._let_go(running)
-                found = self._outcome(running.job, ended[number])
-                seconds = self._seconds_before(running.job) + time.monotonic() - running.began
-                self._end(running.job, found, seconds)
-                level = logging.INFO if found.has_ended or self._stopped else logging.WARNING
-                state = "done" if found.is_done else found.state
-                told = f"{self._came_to(found)}, {seconds:.0f} s"
-                LOG.log(level, "%s %s%s", self._name(running.job), state, told)
-            elif running.place is None:  # its lock tells
-                found = standing(self._plan.folder, number, self._plan.first.monitor)
-                if found.state != "running":
-                    self._let_go(running)
-                    self._queue.put_back(running.job)
-        self._write(WRITING)
+                self._queue.put_back(running.job)
+        self._write(self._interval)
+
+    def _hear(self, running: Running, how: str) -> None:
+        """The process of a job has ended."""
+        found = self._outcome(running.job, how)
+        if running.place is not None:
+            self._give_back(running.place)
+        self._jobs.forget(running.job.number)
+        if found.state == "running":  # another process has the run now
+            running.place = None
+            return
+        self._let_go(running)
+        seconds = self._seconds_before(running.job) + time.monotonic() - running.began
+        self._end(running.job, found, seconds)
+        level = logging.INFO if found.has_ended or self._stopped else logging.WARNING
+        state = "done" if found.is_done else "stopped" if found.is_cut and self._stopped else found.state
+        LOG.log(level, "%s %s%s, %.0f s", self._name(running.job), state, self._came_to(found), seconds)
 
     def _let_go(self, running: Running) -> None:
-        running.bar.close()
+        running.close()
         del self._running[running.job.number]
 
     def _give_back(self, place: Place) -> None:
@@ -225,44 +242,34 @@ class Supervision:
             self._places.give_back(place)
 
     def _outcome(self, job: Job, how: str) -> Standing:
-        """How a job stands whose process has ended, in a state that says so."""
-        monitor = self._plan.first.monitor
-        found = standing(self._plan.folder, job.number, monitor)
-        if found.state not in ("waiting", "running"):
+        """How a job stands whose process has ended; one that had not begun has failed, unless it was called off."""
+        found = self._standing(job)
+        if found.state != "waiting" or self._stopped:
             return found
         run = self._plan.folder.run(job.number)
-        run.end(
-            "failed", f"it ended before it began ({how}); its messages are in {run.path / launch.CONSOLE}"
-        )
-        return standing(self._plan.folder, job.number, monitor)
+        told = f"it ended before it began ({how}); its messages are in {run.path / launch.CONSOLE}"
+        run.end("failed", told)
+        return self._standing(job)
 
     def _end(self, job: Job, found: Standing, seconds: float) -> None:
         """A job has come to an end, or had come to it before."""
         self._rows[job.number] = JobRow(job, found, seconds)
         self._queue.ended(job, found)
         self._advance(1, "")
-        self._write(WRITING)
-
-    def _tell_epochs(self, running: Running) -> None:
-        monitor, epochs = self._plan.first.monitor, running.job.settings.epochs
-        found = curve(self._plan.folder.run(running.job.number), monitor)
-        for epoch in sorted(found)[running.seen :]:
-            value = f"{monitor} {found[epoch]:.4g}"
-            if self._progress is SILENT:  # else the bars tell it
-                LOG.info("  job %d  epoch %d/%d  %s", running.job.number, epoch, epochs, value)
-            running.advance(1, value)
-            running.seen += 1
 
     def _write(self, unless_within: float = 0.0) -> None:
-        if time.monotonic() < self._written + unless_within:
+        """Bring the sweep's own files up to date; each job's folder is what counts."""
+        began = time.monotonic()
+        if began < self._written + unless_within:
             return
-        self._written = time.monotonic()
         try:
             self.result(ended=False).write()
         except OSError as error:  # a full disk: the jobs are worth more, and some may have room
             if not self._disk_failed:
                 LOG.warning("%s: not written: %s", self._plan.folder.table, error.strerror)
             self._disk_failed = True
+        self._written = time.monotonic()
+        self._interval = max(WRITING, COST * (self._written - began))
 
     def _stop(self, number: int) -> None:
         """Let all jobs write a checkpoint; a second Ctrl-C does not wait for it."""
@@ -280,10 +287,10 @@ class Supervision:
 
     def _came_to(self, found: Standing) -> str:
         """How many have ended, and how this one did."""
-        told = found.told(self._plan.first.monitor)
-        if found.state == "preempted":
+        told = found.told(self._monitor)
+        if found.is_cut:
             return f": {told}"
-        ended = sum(row.standing.state != "preempted" for row in self._rows.values())
+        ended = sum(not row.standing.is_cut for row in self._rows.values())
         return f", {ended} of {self._queue.total or '?'}: {told}"
 
     def _seconds_before(self, job: Job) -> float:

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discerna.directories.plain_reading import read_object
+from discerna.directories.run_folder import write_json
 from discerna.directories.run_status import State
 from discerna.errors import MissingExtraError
 from discerna.settings.logger import MlflowLoggerSettings
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 LOG = logging.getLogger("discerna")
+
+_RUN = "mlflow.json"
+"""In the sweep's folder: which run of MLflow it is."""
 
 
 class SweepTracker:
@@ -45,9 +50,23 @@ class SweepTracker:
                 "discerna.sweep": str(folder),
                 "discerna.version": __version__,
             }
-            self._run = self._client.create_run(experiment, tags=tags, run_name=folder.name).info.run_id
+            self._run = self._earlier(folder / _RUN, experiment)
+            if not self._run:
+                self._run = self._client.create_run(experiment, tags=tags, run_name=folder.name).info.run_id
+                write_json(folder / _RUN, {"run": self._run})
         except Exception as error:  # whatever MLflow raises, the sweep is worth more
             LOG.warning("MLflow (%s) failed: %s; the sweep goes on", masked(self._uri), cause_of(error))
+
+    def _earlier(self, note: Path, experiment: str) -> str:
+        """The run of the same sweep before it was started again, which goes on; empty where there is none."""
+        try:
+            run = str(read_object(note)["run"])
+            if self._client.get_run(run).info.experiment_id != experiment:
+                return ""
+            self._client.update_run(run, status="RUNNING")
+        except Exception:  # another store, or a run that was deleted there
+            return ""
+        return run
 
     def child(self, job: TrainSettings) -> TrainSettings:
         """The job as a part of the sweep."""

@@ -157,15 +157,16 @@ class Checkpoints(Callback):
             self._write_where_it_stands(trainer, pl_module)
             raise self._stopped(trainer, int(stop))
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """A job of a sweep ends here when others are better."""
-        if not self._termination.is_on or trainer.should_stop:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """A job of a sweep ends here when others are better, and nothing else has ended it."""
+        epoch, rows = trainer.current_epoch, self._record.rows
+        if not self._termination.is_on or not rows or int(rows[-1]["epoch"]) != epoch:
             return
-        reason = self._termination.verdict(self._record.rows) if trainer.is_global_zero else ""
+        reason = self._termination.verdict(rows) if trainer.is_global_zero else ""
         (ends,) = self._agreement.highest(bool(reason))
         if ends:
             self._write_where_it_stands(trainer, pl_module)
-            raise Pruned(reason, trainer.current_epoch + 1, trainer.global_step)
+            raise Pruned(reason, epoch, trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Keep the last state, from which more epochs can be trained."""

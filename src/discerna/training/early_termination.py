@@ -38,31 +38,42 @@ class EarlyTermination:
         # The last epoch ends by itself, and one without a figure says nothing.
         if not rows or int(rows[-1]["epoch"]) not in own or int(rows[-1]["epoch"]) >= self._epochs:
             return ""
-        others = curves_of_others(self._run, self._monitor)
-        return verdict(self._rule, own, others, METRIC_MODES[self._monitor])
+        if not is_due(self._rule, own):  # reading what hundreds of others have come to takes time
+            return ""
+        return verdict(
+            self._rule, own, curves_of_others(self._run, self._monitor), METRIC_MODES[self._monitor]
+        )
+
+
+def is_due(rule: TerminationSettings, own: Curve) -> bool:
+    """Whether the rule looks now: at the first epoch with a figure at or after one that it names."""
+    epoch = max(own)
+    before = max((at for at in own if at < epoch), default=0)
+    match rule:
+        case MedianSettings() | BanditSettings():
+            named = range(rule.interval, epoch + 1, rule.interval)
+            return any(before < at and rule.delay <= at for at in named)
+        case AshaSettings():
+            return any(before < at for at in rungs(rule.min_epochs, rule.reduction, epoch))
+    return False
 
 
 def verdict(rule: TerminationSettings, own: Curve, others: Sequence[Curve], mode: str) -> str:
     """Why a job with the curve `own` ends now, in words; empty: it goes on."""
+    if not is_due(rule, own):
+        return ""
     sign = 1.0 if mode == "min" else -1.0
     epoch = max(own)
     mine = sign * best(own, epoch, mode)
+    as_far = [other for other in others if max(other) >= epoch and min(other) <= epoch]
+    bests = [sign * best(other, epoch, mode) for other in as_far]
     match rule:
         case MedianSettings():
-            if not _looks(epoch, rule.delay, rule.interval):
-                return ""
-            averages = [
-                sign * mean(value for at, value in other.items() if at <= epoch)
-                for other in others
-                if max(other) >= epoch and min(other) <= epoch
-            ]
+            averages = [sign * mean(v for at, v in other.items() if at <= epoch) for other in as_far]
             if len(averages) < rule.others or mine <= (line := median(averages)):
                 return ""
             return f"its best is worse than the median of {len(averages)} others ({sign * line:.4g})"
         case BanditSettings():
-            if not _looks(epoch, rule.delay, rule.interval):
-                return ""
-            bests = [sign * best(o, epoch, mode) for o in others if max(o) >= epoch and min(o) <= epoch]
             leader = min(bests, default=mine)
             if rule.slack_amount is not None:
                 line = leader + rule.slack_amount
@@ -70,13 +81,10 @@ def verdict(rule: TerminationSettings, own: Curve, others: Sequence[Curve], mode
             else:  # of what is to grow, the share is taken as HyperDrive did
                 line = leader * (1 + rule.slack) if leader >= 0 else leader / (1 + rule.slack)
                 told = f"slack {rule.slack:g}"
-            return (
-                "" if mine <= line else f"it is behind the best job ({sign * leader:.4g}) by more than {told}"
-            )
-        case AshaSettings():
-            if epoch not in rungs(rule.min_epochs, rule.reduction, epoch):
+            if mine <= line:
                 return ""
-            bests = [sign * best(o, epoch, mode) for o in others if max(o) >= epoch and min(o) <= epoch]
+            return f"it is behind the best job ({sign * leader:.4g}) by more than {told}"
+        case AshaSettings():
             room = math.ceil((len(bests) + 1) / rule.reduction)
             better = sum(value < mine for value in bests)
             if better < room:
@@ -98,7 +106,3 @@ def rungs(first: int, reduction: int, last: int) -> list[int]:
         found.append(first)
         first *= reduction
     return found
-
-
-def _looks(epoch: int, delay: int, interval: int) -> bool:
-    return epoch >= delay and epoch % interval == 0
