@@ -47,6 +47,7 @@ class SubmittedJobs:
         self._running: dict[int, Any] = {}
         self._gone: dict[int, str] = {}
         self._looked = 0.0
+        self._cancelled = False
         self._folder = folder
         self._cluster = cluster = launcher.name.removeprefix("submitit_")
         settings = {key: value for key, value in launcher.settings.items() if key not in OURS}
@@ -121,6 +122,8 @@ class SubmittedJobs:
         pause = LOOKING if self._cluster == "slurm" else 0.0
         if time.monotonic() >= self._looked + pause:
             self._looked = time.monotonic()
+            if self._cancelled and self._cluster == "slurm" and self._running:
+                next(iter(self._running.values())).watcher.update()  # by itself it asks every ten minutes
             for number, job in self._running.items():
                 if number not in self._gone and job.done():
                     self._gone[number] = str(job.state)
@@ -133,6 +136,7 @@ class SubmittedJobs:
 
     def signal(self, number: int) -> None:
         """Cancel every job: it is told so, and has some time to write a checkpoint."""
+        self._cancelled = True
         for job in self._running.values():
             job.cancel(check=False)
 
