@@ -181,6 +181,8 @@ def test_a_budget_of_jobs_leaves_out_the_last_combinations():
     found = plan([*BASE, "epochs=1,2,3,4,5", "sweep.repeats=2", "sweep.max_jobs=7"], PACKAGED)
     assert [point.varying["epochs"] for point, _ in found.grid.values()] == ["1", "2", "3"]
     assert found.left_out == 2
+    many = plan([*BASE, "epochs=range(1,20000)", "sweep.max_jobs=2"], PACKAGED)
+    assert len(many.grid) == 2 and many.left_out == 19997
 
 
 def test_of_a_setting_that_is_typed_twice_the_last_counts():

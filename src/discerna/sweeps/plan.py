@@ -109,15 +109,16 @@ def plan(typed: Sequence[str], source: Source) -> SweepPlan:
                 "a search space needs a search", where="space=...", remedy="add sweep=optuna, or leave it out"
             )
         known: set[str] = set()
-        for point in _grid(expand(prepared, choices)):
+        points = _grid(expand(prepared, choices))
+        most = first.sweep.max_jobs
+        for looked_at, point in enumerate(points):
+            if most is not None and len(grid) == most // first.sweep.repeats:
+                left_out = len(points) - looked_at  # not composed: that takes a tenth of a second each
+                break
             settings = composed(point.overrides)
             if repr(settings) not in known:  # 0.01,1e-2 is one value
                 known.add(repr(settings))
                 grid[point.number] = (point, settings)
-        if first.sweep.max_jobs is not None:
-            kept = first.sweep.max_jobs // first.sweep.repeats
-            left_out = max(0, len(grid) - kept)
-            grid = dict(list(grid.items())[:kept])
         first = grid[0][1]
     folder, output = _places(first)
     return SweepPlan(folder, output, first, launcher, Inputs(), grid, left_out, space, composed)
