@@ -10,8 +10,10 @@ from discerna.errors import DiscernaError, InvalidDatasetError, OutputError, Set
 from discerna.overrides import PACKAGED, overrides_from, varying_from
 from discerna.progress import SILENT
 from discerna.sweeps.expansion import expand
+from discerna.sweeps.inputs import Inputs
 from discerna.sweeps.job import key_of_job
 from discerna.sweeps.multirun import plan, run
+from picture_sets import write_pictures
 
 BASE = ["model=tiny", "train_data=a", "valid_data=b"]
 
@@ -182,6 +184,8 @@ def test_a_budget_of_jobs_leaves_out_the_last_combinations():
     found = plan([*BASE, "epochs=1,2,3,4,5", "sweep.repeats=2", "sweep.max_jobs=7"], PACKAGED)
     assert [point.varying["epochs"] for point, _ in found.grid.values()] == ["1", "2", "3"]
     assert found.left_out == 2
+    many = plan([*BASE, "epochs=range(1,20000)", "sweep.max_jobs=2"], PACKAGED)
+    assert len(many.grid) == 2 and many.left_out == 19997
 
 
 def test_of_a_setting_that_is_typed_twice_the_last_counts():
@@ -245,3 +249,20 @@ def test_from_python_lists_vary_and_paths_are_meant_literally():
     for wrong in (0.1, [], {"a": 1}):
         with pytest.raises(SettingsError, match="a list of values, or text"):
             varying_from({"learning_rate": wrong}, "train")
+
+
+def test_other_pictures_make_other_jobs(tmp_path):
+    write_pictures(tmp_path / "a", {"red": 2, "blue": 2}, seed=1)
+    write_pictures(tmp_path / "b", {"red": 2, "blue": 2}, seed=1)
+
+    def facts():
+        settings = compose(
+            "train", ["model=tiny", f"train_data={tmp_path / 'a'}", f"valid_data={tmp_path / 'b'}"]
+        )
+        return Inputs().facts(settings)
+
+    before = facts()
+    assert facts() == before
+    (tmp_path / "a" / "red").rename(tmp_path / "a" / "green")
+    (tmp_path / "b" / "red").rename(tmp_path / "b" / "green")
+    assert facts() != before

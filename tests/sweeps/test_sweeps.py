@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -61,6 +62,14 @@ def table(tmp_path):
     return json.loads((tmp_path / "s.sweep" / "sweep.json").read_text())
 
 
+def kill_all(pattern):
+    """Kill -9 every process whose command line holds the pattern."""
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout
+    for pid in found.split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
 def weights(tmp_path, number):
     return (tmp_path / "s.sweep" / str(number) / "weights.safetensors").read_bytes()
 
@@ -98,13 +107,12 @@ def test_the_same_command_runs_what_is_missing(sweep, tmp_path):
     winner = table(tmp_path)["best"]
     assert (tmp_path / "s" / "weights.safetensors").read_bytes() == weights(tmp_path, winner)
 
-    # Other pictures make other jobs.
     assert "s.sweep" in (tmp_path / "s.sweep" / "sweep.html").read_text()
 
 
 @pytest.mark.slow
 def test_a_sweep_killed_in_its_fourth_job_takes_three_further_starts(sweep, tmp_path):
-    command = ["epochs=8", "learning_rate=0.01,0.02", "random_seed=1,2,3", "trainer.devices=2",
+    command = ["epochs=30", "learning_rate=0.01,0.02", "random_seed=1,2,3", "trainer.devices=2",
                "checkpoint.every_steps=1"]  # fmt: skip
     first = sweep(*command)
     wait_for(has_epoch(tmp_path, 3, 2), 300)
@@ -122,12 +130,12 @@ def test_a_sweep_killed_in_its_fourth_job_takes_three_further_starts(sweep, tmp_
     cut = weights(tmp_path, 3)
     for number in range(6):
         epochs = [line.split(",")[0] for line in _lines(tmp_path, number)]
-        assert epochs == ["epoch", *map(str, range(1, 9))]
+        assert epochs == ["epoch", *map(str, range(1, 31))]
         log = (tmp_path / "s.sweep" / f"{number}.run" / "run.log").read_text()
         assert "processes" in log and log.count("finished") <= 1
     # The same training without a kill gives the same bytes.
     (tmp_path / "s.sweep").rename(tmp_path / "before")
-    ended(sweep("epochs=8", "learning_rate=0.02", "random_seed=1", "trainer.devices=2", "overwrite=true"))
+    ended(sweep("epochs=30", "learning_rate=0.02", "random_seed=1", "trainer.devices=2", "overwrite=true"))
     assert weights(tmp_path, 0) == cut
 
 
@@ -137,12 +145,10 @@ def _lines(tmp_path, number):
 
 @pytest.mark.slow
 def test_a_job_that_is_killed_does_not_stop_the_others(sweep, tmp_path):
-    command = ["epochs=30", "learning_rate=0.01,0.02", "checkpoint.every_steps=1"]
+    command = ["epochs=200", "learning_rate=0.01,0.02", "checkpoint.every_steps=5"]
     process = sweep(*command)
     wait_for(has_epoch(tmp_path, 0, 3))
-    workers = subprocess.run(["pgrep", "-f", f"{tmp_path}/s.sweep/0.run"], capture_output=True, text=True)
-    for pid in workers.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
+    kill_all(f"{tmp_path}/s.sweep/0.run")
     _out, told = ended(process, code=1)
     assert [job["state"] for job in table(tmp_path)["jobs"]] == ["killed", "finished"]
     assert "job 0: its process is gone without a word" in told and "the same command runs these again" in told
@@ -154,15 +160,12 @@ def test_a_job_that_is_killed_does_not_stop_the_others(sweep, tmp_path):
 
 @pytest.mark.slow
 def test_everything_is_killed_at_once(sweep, tmp_path):
-    command = ["epochs=30", "learning_rate=0.01,0.02", "sweep.parallel=2", "checkpoint.every_steps=1"]
+    command = ["epochs=200", "learning_rate=0.01,0.02", "sweep.parallel=2", "checkpoint.every_steps=5"]
     process = sweep(*command)
     wait_for(has_epoch(tmp_path, 0, 2))
     wait_for(has_epoch(tmp_path, 1, 2))
-    found = subprocess.run(
-        ["pgrep", "-f", f"{tmp_path}/s.sweep"], capture_output=True, text=True
-    ).stdout.split()
-    for pid in [process.pid, *map(int, found)]:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
+    kill_all(f"{tmp_path}/s.sweep")
     process.communicate()
     told = ended(sweep(*command))[1]
     assert len(starts(told)) == 2 and told.count("going on from step-") == 2
@@ -189,6 +192,7 @@ def test_a_signal_lets_all_jobs_write_a_checkpoint(sweep, tmp_path, number):
     assert not (tmp_path / "s").exists() and not (tmp_path / "s.sweep" / "2.run").exists()
     assert alive(tmp_path) == []
     assert table(tmp_path)["ended"] is None
+    assert [job["state"] for job in table(tmp_path)["jobs"]] == ["preempted", "preempted", "waiting"]
 
 
 @pytest.mark.slow
@@ -196,6 +200,8 @@ def test_a_second_ctrl_c_stops_at_once(sweep, tmp_path):
     process = sweep("epochs=300", "learning_rate=0.01,0.02", "trainer.devices=2")
     wait_for(has_epoch(tmp_path, 0, 1))
     process.send_signal(signal.SIGINT)
+    while "jobs that run stop" not in process.stderr.readline():
+        pass
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
@@ -204,16 +210,14 @@ def test_a_second_ctrl_c_stops_at_once(sweep, tmp_path):
 
 @pytest.mark.slow
 def test_a_budget_ends_a_sweep_that_goes_on_later(sweep, tmp_path):
-    command = ["epochs=400", "learning_rate=0.01,0.02", "checkpoint.every_minutes=60"]
-    out, told = ended(sweep(*command, "sweep.max_hours=0.003"))
-    assert "stopped by sweep.max_hours=0.003" in told
-    assert "ended   by sweep.max_hours=0.003; the same command goes on" in out
-    states = [job["state"] for job in table(tmp_path)["jobs"]]
-    assert len(states) == 1 and states[0] in (
-        "preempted",
-        "killed",
-    )  # in its course, or before its first step
-    out, told = ended(sweep(*command))
+    command = ["epochs=9", "learning_rate=0.01,0.02"]
+    out, told = ended(sweep(*command, "sweep.max_hours=0.001"))
+    assert "stopped by sweep.max_hours=0.001" in told
+    assert "ended   by sweep.max_hours=0.001; the same command goes on" in out
+    assert "finished" not in [
+        job["state"] for job in table(tmp_path)["jobs"]
+    ]  # 3.6 seconds load no more than torch
+    _out, told = ended(sweep(*command))
     assert [job["state"] for job in table(tmp_path)["jobs"]] == ["finished"] * 2
     assert len(starts(told)) == 2
 
@@ -304,25 +308,30 @@ def test_a_search_that_is_killed_goes_on_with_the_same_points(sweep, tmp_path):
 
 @pytest.mark.slow
 def test_what_is_damaged_is_made_again(sweep, tmp_path):
-    command = ["epochs=1", "learning_rate=0.01,0.02,0.03"]
+    command = ["epochs=1", "learning_rate=0.01,0.02"]
     ended(sweep(*command))
-    folder, best = tmp_path / "s.sweep", table(tmp_path)["best"]
-    before = [weights(tmp_path, number) for number in range(3)]
+    folder = tmp_path / "s.sweep"
+    before = [weights(tmp_path, number) for number in range(2)]
     (folder / "0.run" / "result.json").write_text("{")
     shutil.rmtree(folder / "1.run")
     (folder / "winner.json").unlink()
-    told = ended(sweep(*command))[1]
-    assert len(starts(told)) == 2
-    assert [job["state"] for job in table(tmp_path)["jobs"]] == ["finished"] * 3
-    assert [weights(tmp_path, number) for number in range(3)] == before
+    assert len(starts(ended(sweep(*command))[1])) == 2
+    assert [job["state"] for job in table(tmp_path)["jobs"]] == ["finished"] * 2
+    assert [weights(tmp_path, number) for number in range(2)] == before
 
-    (folder / str(best) / "weights.safetensors").write_bytes(b"x")
+
+@pytest.mark.slow
+def test_a_damaged_model_does_not_become_that_of_the_sweep(sweep, tmp_path):
+    ended(sweep("epochs=1", "learning_rate=0.01"))
+    model = tmp_path / "s.sweep" / "0"
+    before = weights(tmp_path, 0)
+    (model / "weights.safetensors").write_bytes(b"x")
     shutil.rmtree(tmp_path / "s")
-    told = ended(sweep(*command), code=1)[1]
-    assert f"the model of the best job is damaged: {folder / str(best)}; weights.safetensors has" in told
-    shutil.rmtree(folder / str(best))
-    assert len(starts(ended(sweep(*command))[1])) == 1
-    assert (tmp_path / "s" / "weights.safetensors").read_bytes() == before[best]
+    told = ended(sweep("epochs=1", "learning_rate=0.01"), code=1)[1]
+    assert f"the model of the best job is damaged: {model}; weights.safetensors has" in told
+    shutil.rmtree(model)
+    assert len(starts(ended(sweep("epochs=1", "learning_rate=0.01"))[1])) == 1
+    assert (tmp_path / "s" / "weights.safetensors").read_bytes() == before
 
 
 @pytest.mark.slow
