@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from discerna.composition import compose, compose_prepared
+from discerna.composition import compose_prepared
 from discerna.errors import SettingsError
 from discerna.overrides import PACKAGED, Source, available_groups, literal, prepare_overrides
 from discerna.sweeps.elements import Steps
@@ -17,6 +17,11 @@ from discerna.sweeps.space import Choices, Interval, from_mapping, split_space
 
 GROUPS = available_groups(PACKAGED)
 BASE = ["model=tiny", "train_data=a", "valid_data=b"]
+
+
+def of_sweep(*typed, source=PACKAGED):
+    prepared = prepare_overrides("train", [*BASE, *typed], source, multirun=True)
+    return compose_prepared("train", dict(text.split("=", 1) for text in prepared), source, of_sweep=True)
 
 
 def space(*typed):
@@ -194,7 +199,7 @@ def test_a_range_of_fractions_is_written_in_decimals(start, size, digits):
 
 @pytest.mark.parametrize("name", ["module", "recipe"])
 def test_every_point_of_a_ready_space_composes(name):
-    ready = compose("train", [*BASE, f"space={name}"]).space
+    ready = of_sweep(f"space={name}").space
     assert ready
     prepared = prepare_overrides("train", [*BASE, f"space={name}"], PACKAGED, multirun=True)
     found = split_space([*prepared, *from_mapping(ready, (), PACKAGED)], GROUPS)
@@ -208,7 +213,7 @@ def test_every_point_of_a_ready_space_composes(name):
     @settings(max_examples=8)
     @given(st.fixed_dictionaries({key.lstrip("+"): values(axis) for key, axis in found.axes.items()}))
     def composes(chosen):
-        built = compose_prepared("train", found.point(0, chosen).overrides, PACKAGED)
+        built = compose_prepared("train", found.point(0, chosen).overrides, PACKAGED, of_sweep=True)
         assert built.learning_rate == chosen["learning_rate"]
         assert built.batch_size == int(chosen["batch_size"])
 
@@ -241,7 +246,7 @@ def test_a_space_of_ones_own(tmp_path):
         "batch_size: 4,8  # small\noptimizer.weight_decay: 0.1,0.2\n"
     )
     source = Source(tmp_path)
-    ready = compose("train", [*BASE, "space=mine"], source).space
+    ready = of_sweep("space=mine", source=source).space
     assert ready == {"batch_size": "4,8", "optimizer.weight_decay": "0.1,0.2"}
     assert from_mapping(ready, (), source) == ["++batch_size=4,8", "++optimizer.weight_decay=0.1,0.2"]
 
