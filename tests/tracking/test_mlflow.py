@@ -124,6 +124,12 @@ def test_a_sweep_is_a_parent_with_children(command, data, tmp_path, runs):
     assert found["s.sweep"]["status"] == "FAILED" and "best_valid_loss" in found["s.sweep"]["metrics"]
     assert found["s.sweep"]["files"] == ["sweep.json"]
     assert not [name for name in found["0"]["files"] if name.startswith("model/")]
+    # The sweep goes on: it is the same run.
+    command("train", "-m", *TINY, *data, "output=s", "epochs=1", "logger=mlflow", "learning_rate=0.001,0.01",
+            "logger.model=false")  # fmt: skip
+    again = {run["name"]: run for run in runs("default")}
+    assert set(again) == set(found) and again["s.sweep"]["id"] == found["s.sweep"]["id"]
+    assert again["s.sweep"]["status"] == "FINISHED"
 
 
 @pytest.mark.slow
