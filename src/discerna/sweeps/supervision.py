@@ -69,6 +69,8 @@ class Supervision:
         self._interval = WRITING
         self._disk_failed = False
         self._earlier = _written_before(plan)
+        self._seconds = {job["number"]: float(job["seconds"]) for job in self._earlier.get("jobs", [])}
+        """That earlier starts of the sweep have given to each job."""
         hours = plan.first.sweep.max_hours
         self._deadline = None if hours is None else self._began + hours * 3600
 
@@ -219,14 +221,16 @@ class Supervision:
 
     def _hear(self, running: Running, how: str) -> None:
         """The process of a job has ended."""
-        found = self._outcome(running.job, how)
-        if running.place is not None:
-            self._give_back(running.place)
-        self._jobs.forget(running.job.number)
+        found, place = self._outcome(running.job, how), running.place
         if found.state == "running":  # another process has the run now
             running.place = None
+        else:
+            self._let_go(running)  # first: a Ctrl-C from here on must not wait for it
+        if place is not None:
+            self._give_back(place)
+        self._jobs.forget(running.job.number)
+        if found.state == "running":
             return
-        self._let_go(running)
         seconds = self._seconds_before(running.job) + time.monotonic() - running.began
         self._end(running.job, found, seconds)
         level = logging.INFO if found.has_ended or self._stopped else logging.WARNING
@@ -294,9 +298,7 @@ class Supervision:
         return f", {ended} of {self._queue.total or '?'}: {told}"
 
     def _seconds_before(self, job: Job) -> float:
-        """That earlier starts of the sweep have given to a job."""
-        jobs = self._earlier.get("jobs", [])
-        return next((float(told["seconds"]) for told in jobs if told["number"] == job.number), 0.0)
+        return self._seconds.get(job.number, 0.0)
 
 
 def _written_before(plan: SweepPlan) -> dict[str, Any]:
