@@ -138,6 +138,7 @@ def test_what_is_wrong_for_all_jobs_is_told_before_anything_is_replaced(tmp_path
         (["sweep=optuna"], "nothing varies: sweep=optuna"),
         (["sweep=optuna", "batch_size=0,8"], "batch_size=0"),
         (["learning_rate=interval(0.1,0.2)"], "add sweep=optuna"),
+        (["learning_rate=interval(0,1)"], "add sweep=optuna"),
         (["sweep.repeats=3", "sweep.max_jobs=2"], "not one combination could be trained"),
         (["early_termination=asha", "logger=none", "epochs=1,2"], "jobs could not be compared"),
         (["hydra/sweeper=optuna", "epochs=1,2"], "use sweep=optuna or sweep=grid"),

@@ -92,7 +92,14 @@ def plan(typed: Sequence[str], source: Source, progress: Progress = SILENT) -> S
         return replace(settings, resume=None)
 
     _refuse_varying(prepared)
-    first = composed(sample(prepared, choices))
+    try:
+        first = composed(sample(prepared, choices))
+    except SettingsError:
+        if "sweep=optuna" not in prepared:
+            expand(
+                prepared, choices
+            )  # that a grid has no intervals says more than what is wrong with one's end
+        raise
     _refuse_single(first)
     grid: dict[int, tuple[Point, TrainSettings]] = {}
     space, left_out = None, 0
