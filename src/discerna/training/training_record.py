@@ -45,11 +45,10 @@ def training_record(ready: Preparation, outcome: FitOutcome) -> dict[str, Any]:
 def _recorded(settings: TrainSettings) -> dict[str, Any]:
     """The settings that made the model: no place, no secret, and nothing that looks like code to import."""
     values = without_places(masked(plain(settings)))
-    for of_sweep in ("sweep", "space", "early_termination"):  # how jobs were chosen, and not what one learned
-        del values[of_sweep]
     for where in (
         *("output", "overwrite", "networks", "experiment_name", "registry"),
         *("resume", "force", "checkpoint", "launch"),
+        *("sweep", "space", "early_termination"),  # how jobs were chosen, and not what one learned
     ):
         del values[where]
     values["callbacks"] = {name: own.get("_target_") for name, own in settings.callbacks.items()}
