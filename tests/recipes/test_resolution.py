@@ -39,7 +39,7 @@ def test_nothing_is_left_open():
     settings, used = resolved()
     values = plain(settings)
     own = ("image_size", "fit", "resize", "interpolation", "mean", "std", "grayscale", "border")
-    for name in ("trainer", "loading", "checkpoint", "recipe", *own):
+    for name in ("trainer", "loading", "checkpoint", "recipe", "sweep", *own):
         del values[name]
     assert '"auto"' not in json.dumps(values)
     assert Recipe.of(settings).learning_rate == 0.001

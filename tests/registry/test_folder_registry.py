@@ -349,7 +349,7 @@ def test_a_sweep_sees_one_version(trained, pictures, here, monkeypatch):
     real = composition.resolved
     monkeypatch.setattr(composition, "resolved", lambda *named: asked.append(named) or real(*named))
     data = [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
-    jobs = plan(["model=registry:flowers@production", *data, "epochs=1,2,3"], PACKAGED)[1]
+    jobs = plan(["model=registry:flowers@production", *data, "epochs=1,2,3"], PACKAGED).grid
     assert len(jobs) == 3 and len(asked) == 1
 
 
