@@ -1,0 +1,241 @@
+"""`python -m benches.speed_parts PART FOLDER`: one measurement of `scripts/bench speed`, in a process of its own.
+
+Prints one JSON object: `rate` in pictures a second or `seconds`, and `private`, the most memory of its own in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+LABELS, BATCH, SIDE = 4, 16, 224
+WARM, STEPS = 4, 30
+"""Steps before the clock runs, and while it does."""
+
+
+def ceiling(folder: Path, precision: str, learns: bool) -> dict[str, float]:
+    """The network alone on a batch that is there already, as `discerna train` would compute it."""
+    import torch
+    from torch import nn
+
+    network = _network().to(memory_format=torch.channels_last)
+    pictures = torch.rand(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
+    labels = torch.arange(BATCH) % LABELS
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    autocast = precision == "bf16"
+    network.train(learns)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            answers = network(pictures)
+        if learns:
+            nn.functional.cross_entropy(answers.float(), labels).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    with torch.set_grad_enabled(learns) if learns else torch.inference_mode():
+        for _ in range(WARM):
+            step()
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            step()
+    return {"rate": BATCH * STEPS / (time.perf_counter() - began)}
+
+
+def decode(folder: Path) -> dict[str, float]:
+    """Full-quality decode and fit, on one core."""
+    import torch
+
+    from discerna.images.decode import decode as decoded
+    from discerna.images.preprocessing import fit_picture
+    from discerna.images.tensors import to_tensor
+    from discerna.settings.preprocessing import Preprocessing
+
+    torch.set_num_threads(1)
+    spec = Preprocessing(size=SIDE, resize=256, fit="crop", interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3,
+                         grayscale=False, border=0)  # fmt: skip
+    files = sorted((folder / "valid").rglob("*.*"))
+    began = time.perf_counter()
+    for file in files:
+        to_tensor(fit_picture(decoded(file), spec))
+    return {"rate": len(files) / (time.perf_counter() - began)}
+
+
+def train(folder: Path, *more: str) -> dict[str, float]:
+    """`discerna train` with its defaults; the epochs after the first."""
+    import discerna
+
+    done = discerna.train(
+        model="resnet18",
+        image_size=SIDE,
+        train_data=folder / "train",
+        valid_data=folder / "valid",
+        output=folder / "out" / "model",
+        overwrite=True,
+        epochs=3,
+        early_stopping="none",
+        **dict(text.split("=", 1) for text in more),  # type: ignore[arg-type]
+    )
+    rows = done.epochs[1:]
+    return {"rate": len(rows) / sum(1 / row["pictures_per_second"] for row in rows)}
+
+
+def plain(folder: Path) -> dict[str, float]:
+    """A PyTorch loop as tutorials have it, in fp32; the second epoch."""
+    import torch
+    from torch import nn
+
+    network = _network()
+    optimizer = torch.optim.AdamW(network.parameters())
+    loader = _tutorial_loader(folder)
+    network.train()
+    for _ in range(2):
+        began = time.perf_counter()
+        for pictures, labels in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(pictures), labels).backward()
+            optimizer.step()
+    return {"rate": len(loader.dataset) / (time.perf_counter() - began)}
+
+
+def lightning(folder: Path) -> dict[str, float]:
+    """The same as a LightningModule with a bare Trainer."""
+    import torch
+    from lightning.pytorch import LightningModule, Trainer
+    from torch import nn
+
+    times: list[float] = []
+
+    class Plain(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = _network()
+
+        def training_step(self, batch: Any, number: int) -> Any:
+            pictures, labels = batch
+            return nn.functional.cross_entropy(self.network(pictures), labels)
+
+        def on_train_epoch_start(self) -> None:
+            times.append(time.perf_counter())
+
+        def on_train_epoch_end(self) -> None:
+            times.append(time.perf_counter())
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.AdamW(self.parameters())
+
+    loader = _tutorial_loader(folder)
+    trainer = Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(Plain(), loader)
+    return {"rate": len(loader.dataset) / (times[-1] - times[-2])}
+
+
+def score(folder: Path) -> dict[str, float]:
+    """`discerna score` of a trained model, its start left out."""
+    import discerna
+
+    predictor = discerna.load(folder / "out" / "model", device="cpu")
+    from discerna.directories.image_dir import ImageDirectory
+
+    index = ImageDirectory.open(folder / "valid", setting="data")
+    rates = []
+    for _ in range(2):
+        began = time.perf_counter()
+        count = sum(len(batch.indices) for batch in predictor.stream(index, batch_size=32, workers=0))
+        rates.append(count / (time.perf_counter() - began))
+    return {"rate": rates[-1]}
+
+
+def libraries(folder: Path) -> dict[str, float]:
+    """What no start can be without: the libraries and the network."""
+    import lightning.pytorch
+    import torch
+    import torchvision
+
+    _network()
+    return {"loaded": float(all((lightning.pytorch, torch, torchvision)))}
+
+
+def _network() -> Any:
+    from torchvision.models import resnet18
+
+    return resnet18(num_classes=LABELS)
+
+
+def _tutorial_loader(folder: Path) -> Any:
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    recipe = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(SIDE, scale=(0.8, 1.0)),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * 3, [0.25] * 3),
+        ]
+    )
+    return DataLoader(ImageFolder(str(folder / "train"), recipe), BATCH, shuffle=True)
+
+
+@contextmanager
+def most_private() -> Iterator[list[int]]:
+    """The most memory that belongs to this process alone, mapped files apart; looked at ten times a second."""
+    most, ended = [0], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.1):
+            most[0] = max(most[0], _private())
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield most
+    finally:
+        ended.set()
+        thread.join()
+        most[0] = max(most[0], _private())
+
+
+def _private() -> int:
+    told = Path("/proc/self/smaps_rollup").read_text()
+    return 1024 * int(told.partition("Anonymous:")[2].split()[0])
+
+
+PARTS: dict[str, Callable[..., dict[str, float]]] = {
+    "ceiling": lambda folder: ceiling(folder, _auto(), learns=True),
+    "ceiling-fp32": lambda folder: ceiling(folder, "fp32", learns=True),
+    "forward": lambda folder: ceiling(folder, _auto(), learns=False),
+    "forward-fp32": lambda folder: ceiling(folder, "fp32", learns=False),
+    "decode": decode,
+    "train": train,
+    "plain": plain,
+    "lightning": lightning,
+    "score": score,
+    "libraries": libraries,
+}
+
+
+def _auto() -> str:
+    from discerna.machine import cpu_has_bf16
+
+    return "bf16" if cpu_has_bf16() else "fp32"
+
+
+if __name__ == "__main__":
+    part, place, *rest = sys.argv[1:]
+    standard = os.dup(1)
+    os.dup2(2, 1)  # what libraries print is no result
+    with most_private() as private:
+        found = PARTS[part](Path(place), *rest)
+    os.write(standard, json.dumps({**found, "private": private[0]}).encode())
