@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
 from discerna.images.keys import mix
-from discerna.images.preprocessing import fit_picture, ground_colour
+from discerna.images.preprocessing import RESAMPLING, fit_picture, ground_colour
 from discerna.images.tensors import to_tensor
 from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.preprocessing import Preprocessing
@@ -29,18 +31,67 @@ def augment(
     used = {**vars(settings), **MIXED}
     del used["name"]
     assert "auto" not in used.values(), "the recipe decides what auto stands for"
-    view: Any = image
-    if _crops(settings):
-        view = _croppable(image, spec)
-    elif not settings.random_crop:
-        view = fit_picture(image, spec)
-    with _generator_kept():
-        for name, transform in _transforms(spec, settings):
+    view = _flipped(_placed(image, spec, settings, key), settings, key)
+    transforms = list(_transforms(spec, settings))
+    if not transforms:
+        return to_tensor(view)
+    changing: Any = view
+    with _torchs_generator():
+        for name, transform in transforms:
             # A seed for each, so that switching one off does not shift what the others draw.
             torch.default_generator.manual_seed(mix(key, name))
-            view = transform(view)
-    assert isinstance(view, torch.Tensor)
-    return view
+            changing = transform(changing)
+    return changing if isinstance(changing, torch.Tensor) else to_tensor(changing)
+
+
+def _placed(
+    image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int
+) -> Image.Image:
+    """The square that is looked at further: a random part, the whole at a random place, or what scoring sees."""
+    if _crops(settings):
+        whole = _croppable(image, spec)
+        box = _random_box(whole.size, settings.crop_scale, random.Random(mix(key, "crop")))
+        return whole.resize((spec.size, spec.size), RESAMPLING[spec.interpolation], box=box)
+    if settings.random_crop:
+        draw = random.Random(mix(key, "random_crop"))
+        return fit_picture(image, spec, draw.random(), draw.random())
+    return fit_picture(image, spec)
+
+
+def _flipped(image: Image.Image, settings: AugmentationSettings, key: int) -> Image.Image:
+    for name, probability, turn in (
+        ("flip", settings.flip, Image.Transpose.FLIP_LEFT_RIGHT),
+        ("vertical_flip", settings.vertical_flip, Image.Transpose.FLIP_TOP_BOTTOM),
+    ):
+        if probability and random.Random(mix(key, name)).random() < float(probability):
+            image = image.transpose(turn)
+    return image
+
+
+TRIES = 10
+RATIOS = math.log(3 / 4), math.log(4 / 3)
+"""Width over height of random crops: between these, in logarithms."""
+
+
+def _random_box(
+    size: tuple[int, int], scale: Sequence[float], draw: random.Random
+) -> tuple[float, float, float, float]:
+    """A part of a picture as torchvision's RandomResizedCrop draws it, in fractions of pixels.
+
+    So the same key takes the same part of a picture, in whatever size that comes.
+    """
+    width, height = size
+    for _ in range(TRIES):
+        area, ratio = width * height * draw.uniform(*scale), math.exp(draw.uniform(*RATIOS))
+        across, down = math.sqrt(area * ratio), math.sqrt(area / ratio)
+        if across <= width and down <= height:
+            left, top = draw.uniform(0, width - across), draw.uniform(0, height - down)
+            return left, top, min(left + across, width), min(top + down, height)
+    # Long pictures have no such part: the largest one in the middle that is not too long.
+    low, high = map(math.exp, RATIOS)
+    across, down = min(width, height * high), min(height, width / low)
+    left, top = (width - across) / 2, (height - down) / 2
+    return left, top, left + across, top + down
 
 
 def _crops(settings: AugmentationSettings) -> bool:
@@ -59,19 +110,9 @@ def _transforms(
 ) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     """The transforms that are switched on, each with a name of its own, in their order."""
     ground = ground_colour(spec)
-    if _crops(settings):
-        scale = tuple(settings.crop_scale)
-        filter_ = InterpolationMode(spec.interpolation)
-        yield "crop", _made(v2.RandomResizedCrop, spec.size, scale=scale, interpolation=filter_)
-    elif settings.random_crop:
-        yield "random_crop", partial(_placed_anywhere, spec=spec)
     if settings.padding:
         margin = round(float(settings.padding) * spec.size)
         yield "padding", _made(v2.RandomCrop, spec.size, padding=margin, fill=ground)
-    if settings.flip:
-        yield "flip", _made(v2.RandomHorizontalFlip, settings.flip)
-    if settings.vertical_flip:
-        yield "vertical_flip", _made(v2.RandomVerticalFlip, settings.vertical_flip)
     # Pillow turns and slants by these filters only.
     filter_ = InterpolationMode("bicubic" if spec.interpolation == "lanczos" else spec.interpolation)
     if settings.rotation:
@@ -88,14 +129,9 @@ def _transforms(
         yield "grayscale", _made(v2.RandomGrayscale, settings.grayscale)
     if settings.trivial:
         yield "trivial", _made(v2.TrivialAugmentWide, interpolation=filter_, fill=ground)
-    yield "tensor", to_tensor
     if settings.erasing:
+        yield "tensor", to_tensor
         yield "erasing", _made(v2.RandomErasing, settings.erasing, value=ground, inplace=True)
-
-
-def _placed_anywhere(image: Image.Image, spec: Preprocessing) -> Image.Image:
-    across, down = torch.rand(2).tolist()
-    return fit_picture(image, spec, across, down)
 
 
 def _affine(share: float, filter_: InterpolationMode, ground: tuple[int, int, int]) -> Any:
@@ -118,14 +154,18 @@ def _made(transform: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return transform(*arguments, **named)
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 @contextmanager
-def _generator_kept() -> Iterator[None]:
-    """Torchvision draws from torch's own generator, which must go on afterwards as if nothing had been drawn.
+def _torchs_generator() -> Iterator[None]:
+    """Torchvision draws from torch's own generator: one thread at a time, and afterwards as if nothing had been drawn.
 
     torch.random.fork_rng does the same in four times the time.
     """
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
+    with _ONE_AT_A_TIME:
+        state = torch.get_rng_state()
+        try:
+            yield
+        finally:
+            torch.set_rng_state(state)
