@@ -29,6 +29,12 @@ def unchanged_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_picture_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded pictures of tests go to no cache of the user's."""
+    os.environ["DISCERNA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train/ and valid/ with three labels."""

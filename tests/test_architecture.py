@@ -26,13 +26,14 @@ SPLITTING = CHECKS | {"splitting"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RUNS = DIRECTORIES | {"runs", "resumption"}
 REGISTRY = RUNS | {"registry", "tracking"}
-RESULTS = IMAGES | NETWORKS | {"metrics", "results"}
+RESULTS = IMAGES | NETWORKS | {"allocator", "metrics", "results"}
 TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks", "slurm"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),
     "wording": set(),
     "version": set(),
+    "allocator": set(),
     "settings": SETTINGS,
     "help_text": SETTINGS,
     "machine": MACHINE,
@@ -59,11 +60,12 @@ ALLOWED = {
     "recipes": IMAGES | {"recipes", "conf"},
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
-    "worker": DIRECTORIES | {"machine", "console", "commands", "launch", "slurm"},
+    "worker": DIRECTORIES | {"allocator", "machine", "console", "commands", "launch", "slurm"},
     "sweeps": DIRECTORIES
     | {"machine", "composition", "launch", "overrides", "resumption", "slurm", "sweeps", "tracking"},
     "hydra_plugins": {"errors", "sweeps"},
-    "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
+    "cli": SETTINGS
+    | {"allocator", "composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
     "api": SETTINGS
     | {
         "composition",

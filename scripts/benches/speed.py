@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> None:
 
 def _measurements(folders: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
     first = next(iter(folders.values()))
-    for part in ("ceiling", "ceiling-fp32", "forward", "forward-fp32", "libraries"):
+    for part in ("ceiling", "ceiling-fp32", "forward-fp32", "libraries"):
         yield part, ["-m", "benches.speed_parts", part, str(first)]
     for kind, folder in folders.items():
         for part in ("train", "plain", "lightning", "decode", "score"):

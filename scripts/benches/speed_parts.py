@@ -215,7 +215,6 @@ def _private() -> int:
 PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "ceiling": lambda folder: ceiling(folder, _auto(), learns=True),
     "ceiling-fp32": lambda folder: ceiling(folder, "fp32", learns=True),
-    "forward": lambda folder: ceiling(folder, _auto(), learns=False),
     "forward-fp32": lambda folder: ceiling(folder, "fp32", learns=False),
     "decode": decode,
     "train": train,
@@ -224,6 +223,10 @@ PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "score": score,
     "libraries": libraries,
 }
+
+
+AS_COMMANDS = ("ceiling", "forward-fp32", "train", "score")
+"""Parts that have memory as the commands of discerna have it; plain loops have it as Python programs do."""
 
 
 def _auto() -> str:
@@ -236,6 +239,10 @@ if __name__ == "__main__":
     part, place, *rest = sys.argv[1:]
     standard = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no result
+    if part in AS_COMMANDS:
+        from discerna.allocator import keep_blocks
+
+        keep_blocks()
     with most_private() as private:
         found = PARTS[part](Path(place), *rest)
     os.write(standard, json.dumps({**found, "private": private[0]}).encode())

@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from discerna import console
+from discerna.allocator import keep_blocks
 from discerna.errors import SettingsError
 from discerna.settings.build import nearest
 from discerna.settings.verbs import FAMILIES, VERBS, family
+
+COMPUTING = ("train", "score", "evaluate")
+"""Commands whose time goes into a network."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
     console.configure()
+    if arguments is None and typed and typed[0] in COMPUTING:  # this process is ours alone
+        keep_blocks()
     return console.guard(lambda: _dispatch(typed))
 
 

@@ -15,10 +15,6 @@ from discerna.settings.loading import LoadingSettings
 from discerna.settings.train import TrainSettings
 from discerna.settings.trainer import TrainerSettings
 
-FEW_CORES = 4
-"""Up to this many cores a process, decoding beside the training costs more than it gives (docs/architecture.md)."""
-
-
 ALONE = "one process"
 """Why a choice that only several processes have is as it is; no one needs to hear of it."""
 
@@ -364,12 +360,10 @@ def _threads(trainer: TrainerSettings, count: int) -> Choice:
 def _workers(loading: LoadingSettings, kind: str, count: int) -> Choice:
     if loading.workers != "auto":
         return Choice(loading.workers, "loading.workers")
-    mine = cores() // count
-    if mine <= FEW_CORES:
-        return Choice(0, f"{mine} cores a process: decoding beside the training would take them from it")
     if kind == "cpu":
-        return Choice(1, "the CPU trains; one worker keeps up")
-    return Choice(min(8, mine - 1), f"{mine} cores a process feed the GPU")
+        return Choice(0, "the cores that train read the pictures between two steps")
+    mine = max(1, cores() // count)
+    return Choice(min(8, max(1, mine - 1)), f"{mine} cores a process feed the GPU")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

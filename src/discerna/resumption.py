@@ -21,7 +21,7 @@ AUTO = "auto"
 FREE = (
     "resume", "force", "overwrite", "output", "registry", "experiment_name", "check", "max_minutes", "networks",
     "on_nan", "rollback_rate", "rollback_times", "checkpoint", "launch", "logger", "epochs",
-    "loading.workers", "loading.on_bad", "loading.max_bad",
+    "loading.workers", "loading.on_bad", "loading.max_bad", "loading.cache", "loading.cache_gib",
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads",
     "trainer.accumulate_grad_batches", "trainer.deterministic", "trainer.benchmark", "trainer.detect_anomaly",
     "trainer.inference_mode", "trainer.log_every_n_steps", "trainer.enable_model_summary", "trainer.profiler",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna import console, launch, machine, slurm
+from discerna.allocator import keep_blocks
 from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
@@ -180,6 +181,7 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     first = machine.is_first_process()
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
+    keep_blocks()
     with console.held_signals():
         from discerna.commands.train import run
 

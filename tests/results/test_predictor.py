@@ -310,10 +310,11 @@ def test_a_killed_worker_is_told(tiny, some_broken, monkeypatch):
 
 
 def test_workers(monkeypatch):
-    assert choose_workers(LoadingSettings(workers=3, nested=False)).value == 3
-    for cores, workers in [(1, 0), (4, 0), (5, 4), (9, 8), (64, 8)]:
+    assert choose_workers(LoadingSettings(workers=3, nested=False), "cpu").value == 3
+    for cores, workers in [(1, 1), (4, 3), (5, 4), (9, 8), (64, 8)]:
         monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
-        assert choose_workers(LoadingSettings(workers="auto", nested=False)).value == workers
+        assert choose_workers(LoadingSettings(workers="auto", nested=False), "cuda").value == workers
+        assert choose_workers(LoadingSettings(workers="auto", nested=False), "cpu").value == 0
 
 
 def test_neither_lightning_nor_hydra_is_loaded(tiny_model, pictures, tmp_path):

@@ -48,11 +48,15 @@ _TURNS = {
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-def decode(source: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None) -> Image.Image:
+def decode(
+    source: str | os.PathLike[str] | BinaryIO,
+    *,
+    at_least: int | Callable[[tuple[int, int]], int] | None = None,
+) -> Image.Image:
     """The picture as RGB: turned by its EXIF orientation, first frame, transparency on white, 8 bits.
 
     With `at_least`, a JPEG may come smaller than it is, by a whole factor, but with no side below that many
-    pixels: much faster where a small view is all that is needed.
+    pixels, or what it gives for the picture's size: much faster where a small view is all that is needed.
 
     Whatever is wrong with the file, the error is UnreadablePictureError with a short code as its reason:
     empty, not_an_image, truncated (cut short or damaged), unsupported_mode, too_large, unreadable, missing_extra.
@@ -60,7 +64,8 @@ def decode(source: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = 
 
     def finish(image: Image.Image, where: str) -> Image.Image:
         if at_least is not None:
-            image.draft(None, (at_least, at_least))
+            side = at_least(image.size) if callable(at_least) else at_least
+            image.draft(None, (side, side))
         image.load()
         return _upright(image, image, where)
 

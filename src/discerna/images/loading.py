@@ -6,11 +6,13 @@ import copy
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
 
 from discerna.directories.image_dir import ImageDirectory
@@ -77,10 +79,11 @@ class PictureDataset(Dataset[Sample]):
         augmentation: AugmentationSettings | None,
         seed: int,
         size_of_epoch: Callable[[int], int] | None = None,
+        read: Callable[[str], Image.Image] = decode,
     ) -> None:
         """`positions`: for each label of `index` the network's output; None leaves the labels out.
 
-        `size_of_epoch`: the side of the pictures in an epoch; None is `spec.size` in each.
+        `size_of_epoch`: the side of the pictures in an epoch; None is `spec.size` in each. `read`: path -> RGB.
         """
         self.index = index
         self.spec = spec
@@ -88,6 +91,7 @@ class PictureDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.seed = seed
         self.size_of_epoch = size_of_epoch
+        self.read = read
 
     def __len__(self) -> int:
         return len(self.index)
@@ -102,7 +106,7 @@ class PictureDataset(Dataset[Sample]):
         position = self.index.label_index(i)
         label = -1 if self.positions is None or position < 0 else self.positions[position]
         try:
-            image = decode(self.index.path(i))
+            image = self.read(self.index.path(i))
         except UnreadablePictureError as error:
             # A copy has no traceback; with it a list of errors would keep alive all that decode had in hand.
             return Sample(None, label, i, copy.copy(error))
@@ -124,6 +128,22 @@ def collate(samples: Sequence[Sample]) -> Batch:
         indices=torch.tensor([sample.index for sample in readable], dtype=torch.int64),
         errors=[(sample.index, sample.error) for sample in samples if sample.error is not None],
     )
+
+
+def read_here(
+    dataset: PictureDataset, batches: Iterable[Sequence[tuple[int, int]]], threads: int
+) -> Generator[Batch, None, None]:
+    """The batches of these keys, read in this process: a batch at a time, on all threads, while nothing else computes.
+
+    Where the cores that read are those that compute, both at once would only wait for one another.
+    """
+    if threads == 1:
+        for keys in batches:
+            yield collate([dataset[key] for key in keys])
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="pictures") as pool:
+        for keys in batches:
+            yield collate(list(pool.map(dataset.__getitem__, keys)))
 
 
 SOCKET_PATH = 100

@@ -44,9 +44,7 @@ def augment(
     return changing if isinstance(changing, torch.Tensor) else to_tensor(changing)
 
 
-def _placed(
-    image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int
-) -> Image.Image:
+def _placed(image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int) -> Image.Image:
     """The square that is looked at further: a random part, the whole at a random place, or what scoring sees."""
     if _crops(settings):
         whole = _croppable(image, spec)

@@ -77,7 +77,7 @@ def choose_placement(settings: ScoreSettings | EvaluateSettings, pictures: int) 
         device=device,
         processes=processes,
         threads=_threads(processes.value),
-        workers=choose_workers(settings.loading, processes.value),
+        workers=choose_workers(settings.loading, device.value, processes.value),
         gpus=settings.devices if isinstance(settings.devices, list) and device.value == "cuda" else None,
     )
 

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+from discerna.allocator import keep_blocks
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import DiscernaError, Terminated
 
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(order: Order, parent: Connection) -> None:
+    keep_blocks()
     sys.path += [place for place in order.search_path if place not in sys.path]
     import torch
 

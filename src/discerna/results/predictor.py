@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -24,7 +24,7 @@ from discerna.errors import (
     ProcessError,
     UnreadablePictureError,
 )
-from discerna.images.loading import Batch, PictureDataset, begin, collate
+from discerna.images.loading import Batch, PictureDataset, begin, collate, read_here
 from discerna.images.preprocessing import fit_picture
 from discerna.images.tensors import normalise, to_tensor
 from discerna.machine import Choice
@@ -138,21 +138,31 @@ class Predictor:
         `workers` processes decode the pictures; 0 decodes in this one.
         """
         batches = _InOrder(len(index), batch_size, share)
+        dataset = PictureDataset(index, self.spec.preprocessing, None, None, 0)
+        if workers and len(batches) > 1:
+            read = self._by_workers(dataset, batches, min(workers, len(batches)))
+        else:
+            read = read_here(dataset, batches, min(torch.get_num_threads(), batch_size))
+        with progress.task("scoring", len(index)) as advance, closing(read):
+            for batch in read:
+                scored = self._scored(batch)
+                _refuse_not_finite(scored.probabilities, [index.name(i) for i in scored.indices])
+                yield scored
+                advance(len(scored.indices) + len(scored.errors), "")
+
+    def _by_workers(
+        self, dataset: PictureDataset, batches: _InOrder, workers: int
+    ) -> Generator[Batch, None, None]:
         loader: DataLoader[Any] = DataLoader(
-            PictureDataset(index, self.spec.preprocessing, None, None, 0),
+            dataset,
             batch_sampler=batches,
-            num_workers=min(workers, len(batches)) if len(batches) > 1 else 0,
+            num_workers=workers,
             collate_fn=collate,
             worker_init_fn=begin,
             pin_memory=self.device == "cuda",
             generator=torch.Generator(),  # else the loader draws from the generator that the user has seeded
         )
-        with progress.task("scoring", len(index)) as advance:
-            for batch in _told(loader):
-                scored = self._scored(batch)
-                _refuse_not_finite(scored.probabilities, [index.name(i) for i in scored.indices])
-                yield scored
-                advance(len(scored.indices) + len(scored.errors), "")
+        return _told(loader)
 
     def _scored(self, batch: Batch) -> ScoredBatch:
         indices = batch.indices.tolist()
@@ -208,15 +218,15 @@ def choose_device(asked: str) -> Choice:
     return Choice(found, f"device={asked}")
 
 
-def choose_workers(loading: LoadingSettings, processes: int = 1) -> Choice:
+def choose_workers(loading: LoadingSettings, device: str, processes: int = 1) -> Choice:
     """How many processes decode pictures beside the network of each of `processes`."""
     if loading.workers != "auto":
         return Choice(loading.workers, "loading.workers")
     cores = machine.cores() // processes
     told = f"{cores} cores" if processes == 1 else f"{counted(cores, 'core')} a process"
-    if cores <= machine.FEW_CORES:
-        return Choice(0, f"{told}: decoding beside the network would take them from it")
-    return Choice(min(8, cores - 1), told)
+    if device == "cpu":
+        return Choice(0, "the cores that score decode the pictures between two batches")
+    return Choice(min(8, max(1, cores - 1)), told)
 
 
 class _InOrder:
@@ -235,7 +245,7 @@ class _InOrder:
             yield [(0, i) for i in range(first, min(first + self.batch_size, self.pictures))]
 
 
-def _told(loader: Iterable[Batch]) -> Iterator[Batch]:
+def _told(loader: Iterable[Batch]) -> Generator[Batch, None, None]:
     """The batches; a worker that the system killed is told in our words."""
     try:
         yield from loader

@@ -56,7 +56,8 @@ def contest(
 ) -> Contest:
     """Measure both by the exact path on `better_on`."""
     assert settings.better_on is not None
-    device, workers = choose_device(settings.device), choose_workers(settings.loading)
+    device = choose_device(settings.device)
+    workers = choose_workers(settings.loading, device.value)
     data = ImageDirectory.open(settings.better_on, setting="better_on", nested=settings.loading.nested)
 
     def measured(model: ModelDirectory) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from discerna.settings.ranges import AtLeast, Between
@@ -22,3 +23,5 @@ class TrainLoadingSettings(LoadingSettings):
 
     on_bad: Literal["skip", "error"]
     max_bad: Annotated[float, Between(0, 1)]
+    cache: Literal["auto", "off"] | Path
+    cache_gib: Literal["auto"] | Annotated[float, AtLeast(0.01)]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from lightning.pytorch import LightningDataModule
+from PIL import Image
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.label_check import check_labels, label_positions
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import UnreadablePictureError
+from discerna.images.cache_choice import CachePlace
+from discerna.images.detail import Detail, decode_detail, needed
 from discerna.images.loading import PictureDataset
+from discerna.images.picture_cache import PictureCache
 from discerna.progress import Progress
 from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
@@ -18,7 +24,7 @@ from discerna.settings.train import TrainSettings
 from discerna.training.bad_pictures import BadPictures
 from discerna.training.batch_plan import BatchPlan
 from discerna.training.growing import growing
-from discerna.training.keyed_loader import Broke, TrainLoader, ValidationLoader
+from discerna.training.keyed_loader import Broke, Readers, TrainLoader, ValidationLoader
 
 LOG = logging.getLogger("discerna")
 
@@ -30,6 +36,8 @@ class PictureData(LightningDataModule):
         super().__init__()
         check_labels(train, valid)
         self.bad = bad
+        self.cache: CachePlace | None = None
+        """Where decoded pictures are kept."""
         self.train = train
         self.valid = valid
         self.labels = list(train.labels)
@@ -53,12 +61,17 @@ class PictureData(LightningDataModule):
         return [self.train.label_index(i) for i in range(len(self.train))]
 
     def prepare(
-        self, settings: TrainSettings, recipe: Recipe, spec: Preprocessing, plan: BatchPlan, workers: int
+        self,
+        settings: TrainSettings,
+        recipe: Recipe,
+        spec: Preprocessing,
+        plan: BatchPlan,
+        readers: Readers,
     ) -> None:
         """Fix how pictures are read, before the trainer asks for loaders."""
         assert settings.random_seed is not None
         self._plan = plan
-        self._workers = workers
+        self._readers = readers
         self._seed = settings.random_seed
         self._train_set = PictureDataset(
             self.train,
@@ -67,6 +80,7 @@ class PictureData(LightningDataModule):
             recipe.augmentation,
             self._seed,
             growing(recipe.start_size, spec.size, settings.epochs),
+            self._read(needed(spec, recipe.augmentation)),
         )
         self._valid_set = PictureDataset(
             self.valid,
@@ -74,6 +88,7 @@ class PictureData(LightningDataModule):
             label_positions(self.valid, self.labels, setting="valid_data", allow_missing=False),
             None,
             self._seed,
+            read=self._read(needed(spec, None)),
         )
         if plan.batch_size > plan.pictures:
             LOG.warning(
@@ -82,6 +97,13 @@ class PictureData(LightningDataModule):
                 plan.pictures,
                 plan.pictures,
             )
+
+    def _read(self, detail: Detail | None) -> Callable[[str], Image.Image]:
+        """Path -> picture in as much detail as this training makes use of, out of the cache where it has it."""
+        if self.cache is None:
+            return partial(decode_detail, detail=detail)
+        writers = self._plan.processes * max(1, self._readers.workers)
+        return PictureCache(self.cache.folder, self.cache.limit, detail, writers).picture
 
     def batches(self, limit: float | None) -> int:
         """How many an epoch has, each a piece of a step; no more than Lightning's `limit_train_batches`."""
@@ -92,14 +114,14 @@ class PictureData(LightningDataModule):
         """Called by Lightning."""
         assert self.trainer is not None
         return TrainLoader(
-            self._train_set, self._plan, self._seed, self._workers, self.trainer, self._broke("train_data")
+            self._train_set, self._plan, self._seed, self._readers, self.trainer, self._broke("train_data")
         )
 
     def val_dataloader(self) -> ValidationLoader:
         """Called by Lightning."""
         assert self.trainer is not None
         size = max(1, self._plan.batch_size // (self._plan.processes * self._plan.pieces))
-        return ValidationLoader(self._valid_set, size, self._workers, self.trainer, self._broke("valid_data"))
+        return ValidationLoader(self._valid_set, size, self._readers, self.trainer, self._broke("valid_data"))
 
     def _broke(self, where: str) -> Broke:
         def broke(i: int, error: UnreadablePictureError, epoch: int) -> None:

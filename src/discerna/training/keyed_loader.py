@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from discerna.errors import UnreadablePictureError
-from discerna.images.loading import Batch, PictureDataset, begin_apart, collate
+from discerna.images.loading import Batch, PictureDataset, begin_apart, collate, read_here
 from discerna.training.batch_plan import BatchPlan, Share
 
 LOG = logging.getLogger("discerna")
@@ -38,6 +38,14 @@ class Work(NamedTuple):
     """How many pictures of the weight of these the whole step has, over all pieces and processes."""
 
 
+class Readers(NamedTuple):
+    """Who reads pictures."""
+
+    workers: int
+    """Processes beside this one; 0: its own threads, between two steps."""
+    threads: int
+
+
 Broke = Callable[[int, UnreadablePictureError, int], None]
 """Told of a picture that cannot be read: its position, why, and the epoch."""
 
@@ -50,7 +58,7 @@ class TrainLoader:
         dataset: PictureDataset,
         plan: BatchPlan,
         seed: int,
-        workers: int,
+        readers: Readers,
         trainer: Trainer,
         broke: Broke,
     ) -> None:
@@ -58,7 +66,7 @@ class TrainLoader:
         self.broke = broke
         self.plan = plan
         self.seed = seed
-        self.workers = workers
+        self.readers = readers
         self.trainer = trainer
 
     def __len__(self) -> int:
@@ -69,7 +77,7 @@ class TrainLoader:
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         shares = self.plan.shares(self.seed, epoch, self.trainer.global_rank)[done:]
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        for share, batch in _load(self.dataset, shares, epoch, self.workers, on_gpu, self.broke):
+        for share, batch in _load(self.dataset, shares, epoch, self.readers, on_gpu, self.broke):
             yield _work(share, batch, self.dataset.side(epoch), self.plan.smallest)
 
     # Their presence tells Lightning that a run can go on in mid-epoch; the position is in its counters.
@@ -85,7 +93,7 @@ class ValidationLoader:
     """The validation pictures in order, shared out so that each counts once and all processes take equal steps."""
 
     def __init__(
-        self, dataset: PictureDataset, batch_size: int, workers: int, trainer: Trainer, broke: Broke
+        self, dataset: PictureDataset, batch_size: int, readers: Readers, trainer: Trainer, broke: Broke
     ) -> None:
         process, processes = trainer.global_rank, trainer.world_size
         self.on_gpu = trainer.strategy.root_device.type == "cuda"
@@ -95,7 +103,7 @@ class ValidationLoader:
         steps = -(-longest // batch_size)
         self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total, [0]) for i in range(steps)]
         self.dataset = dataset
-        self.workers = workers
+        self.readers = readers
         self.trainer = trainer
         self.broke = broke
 
@@ -104,18 +112,18 @@ class ValidationLoader:
 
     def __iter__(self) -> Iterator[Work]:
         epoch = self.trainer.current_epoch  # only told: the pictures are the same in each
-        for share, batch in _load(self.dataset, self.shares, epoch, self.workers, self.on_gpu, self.broke):
+        for share, batch in _load(self.dataset, self.shares, epoch, self.readers, self.on_gpu, self.broke):
             yield _work(share, batch, self.dataset.side(epoch), 1)
 
 
 def _load(
-    dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool, broke: Broke
+    dataset: PictureDataset, shares: list[Share], epoch: int, readers: Readers, on_gpu: bool, broke: Broke
 ) -> Iterator[tuple[Share, Batch]]:
     left = shares
     retried = False
     while left:
         try:
-            for batch in _batches(dataset, left, epoch, workers, on_gpu):
+            for batch in _batches(dataset, left, epoch, readers, on_gpu):
                 share, *left = left
                 if share.pictures:  # of a stand-in the process tells whose picture it is
                     for i, error in batch.errors:
@@ -134,18 +142,22 @@ def _load(
 
 
 def _batches(
-    dataset: PictureDataset, shares: list[Share], epoch: int, workers: int, on_gpu: bool
+    dataset: PictureDataset, shares: list[Share], epoch: int, readers: Readers, on_gpu: bool
 ) -> Iterator[Batch]:
+    keys = [[(epoch, i) for i in share.pictures or share.stand_ins] for share in shares]
+    if not readers.workers:
+        yield from read_here(dataset, keys, readers.threads)
+        return
     loader: DataLoader[Any] = DataLoader(
         dataset,
-        batch_sampler=[[(epoch, i) for i in share.pictures or share.stand_ins] for share in shares],
-        num_workers=workers,
+        batch_sampler=keys,
+        num_workers=readers.workers,
         collate_fn=collate,
-        pin_memory=workers > 0 and on_gpu,
+        pin_memory=on_gpu,
         worker_init_fn=begin_apart,
     )
     batches = iter(loader)
-    if workers and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
         # torch lets the death of a worker raise wherever the training is then; asked for a batch, it tells as well.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     yield from batches

@@ -15,6 +15,7 @@ from discerna.directories.model_dir import ModelDirectory, ModelSpec
 from discerna.directories.old_transforms import read_old_transforms
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import SettingsError
+from discerna.images.cache_choice import choose_cache
 from discerna.machine import Choice, Machine
 from discerna.networks.architectures import find
 from discerna.networks.assembly import (
@@ -39,12 +40,13 @@ from discerna.training.batch_plan import BatchPlan
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.decisions import Decisions, cut_smaller
+from discerna.training.keyed_loader import Readers
 from discerna.training.rate_finder import USUAL
 from discerna.training.sameness import check_same, is_extended
 from discerna.training.sharding import refuse_what_cannot_be_sharded
 from discerna.training.time_budget import TimeBudget
 from discerna.training.trainer import find_rate
-from discerna.wording import align
+from discerna.wording import align, shown
 
 LOG = logging.getLogger("discerna")
 
@@ -90,7 +92,8 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
     _check_sizes(settings, spec)
     machine = _for_network(settings, spec, network, machine)
     plan = _plan(settings, data, network, machine)
-    _tell_start(settings, data, spec, machine, plan, choices)
+    data.cache, cache = choose_cache(settings.loading)
+    _tell_start(settings, data, spec, machine, plan, choices, cache)
     ready = Preparation(
         settings=settings,
         choices=choices,
@@ -135,7 +138,8 @@ def _classifier(
     if settings.learning_rate == "find":
         settings = replace(settings, learning_rate=USUAL)
     recipe = Recipe.of(settings)
-    data.prepare(settings, recipe, spec.preprocessing, plan, machine.workers.value)
+    readers = Readers(machine.workers.value, machine.threads.value)
+    data.prepare(settings, recipe, spec.preprocessing, plan, readers)
     budget = TimeBudget(settings.max_minutes, began, len(data.valid)) if settings.max_minutes else None
     head = head_of(spec)
     return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
@@ -328,6 +332,7 @@ def _tell_start(
     machine: Machine,
     plan: BatchPlan,
     choices: dict[str, Choice],
+    cache: Choice,
 ) -> None:
     LOG.info(
         "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
@@ -345,7 +350,7 @@ def _tell_start(
         for name, choice in choices.items()
         if choice.reason != OFF
     ]
-    rows += machine.lines()
+    rows += [*machine.lines(), ("cache", shown(cache.value), cache.reason)]
     LOG.info("%s", align(rows, indent="  "))
     if plan.processes > 1:
         own_statistics = plan.smallest > 1 and not machine.sync_batchnorm.value
