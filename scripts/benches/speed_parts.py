@@ -147,7 +147,7 @@ def score(folder: Path) -> dict[str, float]:
     predictor = discerna.load(folder / "out" / "model", device="cpu")
     from discerna.directories.image_dir import ImageDirectory
 
-    index = ImageDirectory.open(folder / "valid", setting="data")
+    index = ImageDirectory.open(folder / "train", setting="data")
     rates = []
     for _ in range(2):
         began = time.perf_counter()
@@ -225,7 +225,7 @@ PARTS: dict[str, Callable[..., dict[str, float]]] = {
 }
 
 
-AS_COMMANDS = ("ceiling", "forward-fp32", "train", "score")
+AS_COMMANDS = ("ceiling", "forward-fp32", "decode", "train", "score")
 """Parts that have memory as the commands of discerna have it; plain loops have it as Python programs do."""
 
 

@@ -230,7 +230,7 @@ def _to_rgb(source: Image.Image, image: Image.Image, where: str) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bits(source, image, where).convert("RGB")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
     key = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
         # Of 16-bit colour Pillow keeps the upper byte, but not so of the colour that is transparent.
