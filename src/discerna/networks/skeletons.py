@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -13,6 +15,9 @@ from discerna.networks import timm_networks
 from discerna.networks.architectures import Architecture, accepted_arguments, build, refuse_foreign
 from discerna.networks.storage import WithoutStorage
 from discerna.wording import shown
+
+REMEMBERED = 32
+"""Networks of which it is remembered what was found: a training asks several times, and each takes a while."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -66,6 +71,17 @@ def shapes(network: nn.Module) -> Shapes:
 
 def head_names(architecture: Architecture, arguments: dict[str, Any]) -> frozenset[str]:
     """The tensors whose shape depends on the number of labels."""
+    return _head_names(architecture, _written(arguments))
+
+
+def _written(arguments: dict[str, Any]) -> str:
+    """Arguments as a key; they come from settings and from model.json, so JSON holds them."""
+    return json.dumps(arguments, sort_keys=True)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _head_names(architecture: Architecture, written: str) -> frozenset[str]:
+    arguments = json.loads(written)
     two = shapes(skeleton(architecture, 2, arguments))
     three = shapes(skeleton(architecture, 3, arguments))
     head = frozenset(name for name in two if two[name] != three.get(name))
@@ -108,6 +124,12 @@ TRIAL_LABELS = 7  # unlike the number of pictures in a trial
 
 def check_runs(architecture: Architecture, arguments: dict[str, Any], size: int) -> None:
     """Refuse a picture size with which the network cannot work; two pictures without storage tell."""
+    _check_runs(architecture, _written(arguments), size)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _check_runs(architecture: Architecture, written: str, size: int) -> None:
+    arguments = json.loads(written)
     network = skeleton(architecture, TRIAL_LABELS, arguments).to("meta")
     fault = _fault(network, size)
     if fault is not None and _looks_at_values(architecture, fault):

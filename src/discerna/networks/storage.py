@@ -10,6 +10,14 @@ from torch.overrides import TorchFunctionMode
 MOST_TENSORS = 5_000
 """The largest of torchvision has 1,548; a file that asks for more would have us build for hours."""
 
+_FILLERS = {
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    torch.Tensor.fill_,
+    torch.Tensor.zero_,
+}
+"""What gives a tensor values; where there is no storage, torch would only check shapes, which takes long."""
+
 _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 
 
@@ -24,6 +32,8 @@ class WithoutStorage(TorchFunctionMode):
         self.count = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _FILLERS and args[0].is_meta:
+            return args[0]
         kwargs = dict(kwargs or {})
         if func in _MAKERS:
             self.count += 1
