@@ -27,7 +27,7 @@ NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RUNS = DIRECTORIES | {"runs", "resumption"}
 REGISTRY = RUNS | {"registry", "tracking"}
 RESULTS = IMAGES | NETWORKS | {"allocator", "metrics", "results"}
-TRAINING = IMAGES | NETWORKS | {"metrics", "training", "recipes", "checks", "slurm"}
+TRAINING = IMAGES | NETWORKS | {"allocator", "metrics", "training", "recipes", "checks", "slurm"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),

@@ -156,7 +156,7 @@ HOLDING = """
 import os, signal, sys
 from discerna import console
 def work():
-    with console.held_signals():
+    with console.heavy_imports():
         os.kill(os.getpid(), int(sys.argv[1]))
         print("imported", flush=True)
     print("never", flush=True)

@@ -10,21 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from discerna import console
-from discerna.allocator import keep_blocks
+from discerna.allocator import process_is_ours
 from discerna.errors import SettingsError
 from discerna.settings.build import nearest
 from discerna.settings.verbs import FAMILIES, VERBS, family
-
-COMPUTING = ("train", "score", "evaluate")
-"""Commands whose time goes into a network."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
     console.configure()
-    if arguments is None and typed and typed[0] in COMPUTING:  # this process is ours alone
-        keep_blocks()
+    if arguments is None:
+        process_is_ours()
     return console.guard(lambda: _dispatch(typed))
 
 
@@ -170,7 +166,7 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
         waits = not settings.launch.start
         result = launch.prepare_only(settings) if waits else launch.train(settings, console.progress())
     else:
-        with console.held_signals():
+        with console.heavy_imports():
             command = import_module(f"discerna.commands.{VERBS[verb].module}")
         result = command.run(settings, console.progress())
     for text in result.stream() if hasattr(result, "stream") else [result.summary()]:

@@ -258,7 +258,7 @@ def _begun(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str,
 
 def run_here(settings: TrainSettings, folder: RunFolder, progress: Progress) -> RunResult:
     """The training in this process, its notes also in the run folder."""
-    with console.held_signals():
+    with console.heavy_imports():
         from discerna.commands.train import run
 
     handler = console.log_to(folder.log)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from discerna import console, launch, machine, slurm
-from discerna.allocator import keep_blocks
+from discerna.allocator import process_is_ours
 from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
@@ -181,8 +181,8 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     first = machine.is_first_process()
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
-    keep_blocks()
-    with console.held_signals():
+    process_is_ours()
+    with console.heavy_imports():
         from discerna.commands.train import run
 
     try:

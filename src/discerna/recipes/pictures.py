@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from PIL import Image
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import UnreadablePictureError
 from discerna.images.decode import decode, picture_size
+from discerna.machine import cores
 
 T = TypeVar("T")
 Array = NDArray[np.float64]
@@ -47,13 +49,10 @@ def look(index: ImageDirectory) -> Look:
     if not sizes:
         return Look(short_side=0, aspect=1.0, mirror=None, upside=None)
     small: dict[int, list[Array]] = {}
-    for i in sample:
-        try:
-            image = decode(index.path(i), at_least=2 * SIDE)
-        except UnreadablePictureError:
-            continue
-        grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-        small.setdefault(index.label_index(i), []).append(np.asarray(grey, np.float64))
+    with ThreadPoolExecutor(cores()) as pool:
+        for i, grey in zip(sample, pool.map(_thumbnail, map(index.path, sample)), strict=True):
+            if grey is not None:
+                small.setdefault(index.label_index(i), []).append(grey)
     labels = [np.stack(pictures) for pictures in small.values()]
     return Look(
         short_side=int(np.median([min(size) for size in sizes])),
@@ -61,6 +60,14 @@ def look(index: ImageDirectory) -> Look:
         mirror=_fixed(labels, axis=2),
         upside=_fixed(labels, axis=1),
     )
+
+
+def _thumbnail(path: str) -> Array | None:
+    try:
+        image = decode(path, at_least=2 * SIDE)
+    except UnreadablePictureError:
+        return None
+    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
 
 
 def _sample(index: ImageDirectory) -> list[int]:

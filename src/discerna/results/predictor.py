@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from discerna import machine
+from discerna.allocator import keep_blocks
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.model_dir import ModelDirectory, ModelSpec
 from discerna.errors import (
@@ -137,6 +138,7 @@ class Predictor:
 
         `workers` processes decode the pictures; 0 decodes in this one.
         """
+        keep_blocks()
         batches = _InOrder(len(index), batch_size, share)
         dataset = PictureDataset(index, self.spec.preprocessing, None, None, 0)
         if workers and len(batches) > 1:

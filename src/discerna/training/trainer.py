@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelSummary
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import Tensor
 
+from discerna.allocator import keep_blocks
 from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import Terminated
@@ -97,6 +98,7 @@ def fit(
 
     `on_row` hears of each epoch, in the first process.
     """
+    keep_blocks()
     classifier, data, settings, machine = ready.classifier, ready.data, ready.settings, ready.machine
     if torch.get_num_threads() != machine.threads.value:
         torch.set_num_threads(machine.threads.value)
