@@ -14,7 +14,7 @@ SOURCE = Path(discerna.__path__[0])
 PLUGINS = SOURCE.parent / "hydra_plugins"
 FILES = sorted([*SOURCE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 
-LIGHT = {"errors", "progress", "wording", "version"}
+LIGHT = {"errors", "progress", "wording", "version", "own_process"}
 SETTINGS = LIGHT | {"settings"}
 MACHINE = SETTINGS | {"machine"}
 DIRECTORIES = SETTINGS | {"directories"}
@@ -33,7 +33,8 @@ ALLOWED = {
     "progress": set(),
     "wording": set(),
     "version": set(),
-    "allocator": set(),
+    "own_process": set(),
+    "allocator": {"own_process"},
     "settings": SETTINGS,
     "help_text": SETTINGS,
     "machine": MACHINE,
@@ -60,12 +61,11 @@ ALLOWED = {
     "recipes": IMAGES | {"recipes", "conf"},
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
-    "worker": DIRECTORIES | {"allocator", "machine", "console", "commands", "launch", "slurm"},
+    "worker": DIRECTORIES | {"machine", "console", "commands", "launch", "slurm"},
     "sweeps": DIRECTORIES
     | {"machine", "composition", "launch", "overrides", "resumption", "slurm", "sweeps", "tracking"},
     "hydra_plugins": {"errors", "sweeps"},
-    "cli": SETTINGS
-    | {"allocator", "composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
+    "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
     "api": SETTINGS
     | {
         "composition",

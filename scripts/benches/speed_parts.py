@@ -174,7 +174,9 @@ def libraries(folder: Path) -> dict[str, float]:
 
 def start(folder: Path) -> dict[str, float]:
     """`discerna train` until its first step begins, where the process ends."""
-    _at_import("discerna.training.classifier", lambda module: setattr(module.Classifier, "training_step", _end))
+    _at_import(
+        "discerna.training.classifier", lambda module: setattr(module.Classifier, "training_step", _end)
+    )
     from discerna import cli
 
     sys.argv = ["discerna", "train", "model=resnet18", f"image_size={SIDE}", f"train_data={folder / 'train'}"]
@@ -310,9 +312,10 @@ if __name__ == "__main__":
     STANDARD = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no result
     if part in AS_COMMANDS:
-        from discerna.allocator import keep_blocks, process_is_ours
+        from discerna import own_process
+        from discerna.allocator import keep_blocks
 
-        process_is_ours()
+        own_process.claim()
         keep_blocks()
     with most_private() as private:
         found = PARTS[part](Path(place), *rest)

@@ -2,7 +2,7 @@
 
 By default each large tensor is fetched from the system, zeroed page by page, and given back, in every step again. Kept,
 and in huge pages, they cost nothing after the first step (docs/performance.md). A program that imports discerna keeps
-its own way: only the command line and the processes that it starts say that they are ours.
+its own way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from functools import cache
+
+from discerna import own_process
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 MOST = 2**31 - 1
@@ -22,21 +25,12 @@ USERS_OWN = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Whoever has set these has chosen an allocator, or how it behaves."""
 
 
-_state = {"ours": False, "kept": False}
-
-
-def process_is_ours() -> None:
-    """Allow `keep_blocks` in this process."""
-    _state["ours"] = True
-
-
 def keep_blocks() -> bool:
     """Let freed blocks stay with the process, where that is ours; whether they do."""
-    if _state["ours"] and not _state["kept"]:
-        _state["kept"] = _keep_blocks()
-    return _state["kept"]
+    return own_process.is_ours() and _keep_blocks()
 
 
+@cache
 def _keep_blocks() -> bool:
     if sys.platform != "linux" or any(name.startswith(USERS_OWN) for name in os.environ):
         return False

@@ -9,18 +9,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from discerna import console
-from discerna.allocator import process_is_ours
+from discerna import console, own_process
 from discerna.errors import SettingsError
 from discerna.settings.build import nearest
 from discerna.settings.verbs import FAMILIES, VERBS, family
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
     console.configure()
     if arguments is None:
-        process_is_ours()
+        own_process.claim()
     return console.guard(lambda: _dispatch(typed))
 
 

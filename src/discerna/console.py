@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from discerna import own_process
 from discerna.errors import DiscernaError, OutputError, Preempted, Pruned, SettingsError, Terminated
 from discerna.progress import SILENT, Advance, Progress
 from discerna.wording import shown
@@ -201,7 +202,7 @@ def tell(error: DiscernaError) -> None:
 def heavy_imports() -> Iterator[None]:
     """Around imports of torch and the like: signals wait, and Python's garbage collector, a fifth of the time, rests.
 
-    Modules make many objects and next to no garbage.
+    Modules make many objects and next to no garbage. In a process of ours it need never look at them.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -209,6 +210,8 @@ def heavy_imports() -> Iterator[None]:
         with _held_signals():
             yield
     finally:
+        if own_process.is_ours():
+            gc.freeze()
         if collects:
             gc.enable()
 

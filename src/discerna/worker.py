@@ -20,8 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from discerna import console, launch, machine, slurm
-from discerna.allocator import process_is_ours
+from discerna import console, launch, machine, own_process, slurm
 from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
@@ -181,7 +180,7 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     first = machine.is_first_process()
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
-    process_is_ours()
+    own_process.claim()
     with console.heavy_imports():
         from discerna.commands.train import run
 

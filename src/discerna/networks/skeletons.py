@@ -66,7 +66,7 @@ def _cannot_build(architecture: Architecture, arguments: dict[str, Any], error: 
 
 def shapes(network: nn.Module) -> Shapes:
     """The shape of every tensor of the network's state."""
-    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict(keep_vars=True).items()}
 
 
 def head_names(architecture: Architecture, arguments: dict[str, Any]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from discerna.allocator import process_is_ours
+from discerna import own_process
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import DiscernaError, Terminated
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(order: Order, parent: Connection) -> None:
-    process_is_ours()
+    own_process.claim()
     sys.path += [place for place in order.search_path if place not in sys.path]
     import torch
 
