@@ -21,7 +21,8 @@ from statistics import median
 
 from PIL import Image
 
-from benches.speed_parts import LABELS
+from benches.speed_parts import BATCH, LABELS
+from discerna import machine
 
 KINDS = {
     "small JPEG": (224, 224, "jpg"),
@@ -60,22 +61,24 @@ class Run:
             calm = max(before, after) <= SLOWER * self.fastest
             if calm or attempt == AGAIN:
                 line = json.loads(done.stdout) if "benches.speed_parts" in command else {}
-                self.found.setdefault(name, []).append({**line, "seconds": seconds})
+                self.found.setdefault(name, []).append({**line, "wall": seconds})
                 return
             self.left_out += 1
 
-    def middle(self, name: str, figure: str = "rate") -> float:
-        """The median of the rounds."""
-        return median(line[figure] for line in self.found[name])
+    def middle(self, name: str, figure: str = "") -> float:
+        """The median of the rounds; of its one figure where it has no more."""
+        own = figure or ("rate" if "rate" in self.found[name][0] else "seconds")
+        return median(line[own] for line in self.found[name])
 
 
 def main(arguments: list[str]) -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(prog="scripts/bench speed", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pictures", type=int, default=192, help="of the training")
+    parser.add_argument("--pictures", type=int, default=160, help="of the training")
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--json", type=Path, help="keep all measurements in this file")
+    parser.add_argument("--chart", type=Path, help="draw the rates of training into this file")
     given = parser.parse_args(arguments)
     run = Run(given.rounds)
     with pictures(given.kinds, given.pictures) as folders:
@@ -87,50 +90,80 @@ def main(arguments: list[str]) -> None:
                 run.take(name, *command)
                 print(".", end="", flush=True, file=sys.stderr)
     print(file=sys.stderr)
-    print(table(run, given.kinds))
+    for text in (of_network(run), of_training(run, given.kinds), of_start(run)):
+        print(text, end="\n\n")
     if given.json:
         given.json.write_text(json.dumps(run.found, indent=2))
+    if given.chart:
+        from benches.speed_chart import draw
+
+        draw({kind: _rates(run, kind) for kind in given.kinds}, run.middle("ceiling"), given.chart)
 
 
 def _measurements(folders: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
     first = next(iter(folders.values()))
-    for part in ("ceiling", "ceiling-fp32", "forward-fp32", "libraries"):
+    for part in ONCE:
         yield part, ["-m", "benches.speed_parts", part, str(first)]
     for kind, folder in folders.items():
         for part in ("train", "plain", "lightning", "decode", "score"):
             yield f"{part}, {kind}", ["-m", "benches.speed_parts", part, str(folder)]
 
 
-def table(run: Run, kinds: list[str]) -> str:
-    """What was measured, as ratios."""
+ONCE = (
+    *("ceiling", "ceiling-fp32", "forward", "forward-fp32"),
+    *("step", "bare-step", "libraries", "start", "help", "hydra-help"),
+)
+"""Parts that do not depend on the pictures."""
+
+
+def of_network(run: Run) -> str:
+    """What the network alone does, and a step beside it."""
     ceiling, fp32 = run.middle("ceiling"), run.middle("ceiling-fp32")
+    step, bare = run.middle("step"), run.middle("bare-step")
+    return (
+        f"{run.rounds} rounds, {run.left_out} measurements left out because the machine was busy.\n"
+        f"Network alone: {ceiling:.1f} pictures/s as discerna computes, {fp32:.1f} as PyTorch does by itself:"
+        f" {ceiling / fp32:.2f}.\n"
+        f"A step costs {1000 * (step - bare):.1f} ms beside reading, network and optimizer,"
+        f" {100 * (step - bare) * ceiling / BATCH:.1f} % of one of resnet18."
+    )
+
+
+def _rates(run: Run, kind: str) -> dict[str, float]:
+    return {part: run.middle(f"{part}, {kind}") for part in ("train", "lightning", "plain")}
+
+
+def of_training(run: Run, kinds: list[str]) -> str:
+    """Training, validation and scoring, as ratios."""
+    ceiling, cores = run.middle("ceiling"), machine.cores()
     lines = [
-        f"{run.rounds} rounds, {run.left_out} measurements left out because the machine was busy",
-        f"network alone: {ceiling:.1f} pictures/s as `discerna train` computes, {fp32:.1f} in fp32"
-        f" ({ceiling / fp32:.2f})",
-        "",
-        "| pictures | train / ceiling | train / plain loop | train / Lightning | memory / plain loop | score / limit |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| pictures | train / ceiling | train / plain loop | train / Lightning | validation / limit"
+        " | memory / plain loop | score / limit |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for kind in kinds:
-        rate = run.middle(f"train, {kind}")
-        cores = _cores()
-        limit = 1 / (1 / run.middle("forward-fp32") + 1 / run.middle(f"decode, {kind}") / cores)
+        rates, decode = _rates(run, kind), cores * run.middle(f"decode, {kind}")
         cells = [
-            rate / ceiling,
-            rate / run.middle(f"plain, {kind}"),
-            rate / run.middle(f"lightning, {kind}"),
+            rates["train"] / ceiling,
+            rates["train"] / rates["plain"],
+            rates["train"] / rates["lightning"],
+            run.middle(f"train, {kind}", "validation") / run.middle("forward"),
             run.middle(f"train, {kind}", "private") / run.middle(f"plain, {kind}", "private"),
-            run.middle(f"score, {kind}") / limit,
+            run.middle(f"score, {kind}") / (1 / (1 / run.middle("forward-fp32") + 1 / decode)),
         ]
         lines.append(f"| {kind} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     return "\n".join(lines)
 
 
-def _cores() -> int:
-    from discerna.machine import cores
-
-    return cores()
+def of_start(run: Run) -> str:
+    """What passes before the first step."""
+    start, libraries = run.middle("start", "wall"), run.middle("libraries", "wall")
+    ours, bare = run.middle("help", "wall"), run.middle("hydra-help", "wall")
+    return (
+        f"Command to first step: {start:.1f} s; torch, torchvision, lightning and the network: {libraries:.1f} s:"
+        f" {start / libraries:.2f}.\n--help: {ours:.2f} s; that of a bare Hydra application: {bare:.2f} s:"
+        f" {ours / bare:.2f}."
+    )
 
 
 @contextmanager

@@ -76,6 +76,8 @@ def train(folder: Path, *more: str) -> dict[str, float]:
     """`discerna train` with its defaults; the epochs after the first."""
     import discerna
 
+    times: list[float] = []
+    _at_import("discerna.training.classifier", lambda module: _time_validation(module.Classifier, times))
     done = discerna.train(
         model="resnet18",
         image_size=SIDE,
@@ -88,7 +90,95 @@ def train(folder: Path, *more: str) -> dict[str, float]:
         **dict(text.split("=", 1) for text in more),  # type: ignore[arg-type]
     )
     rows = done.epochs[1:]
-    return {"rate": len(rows) / sum(1 / row["pictures_per_second"] for row in rows)}
+    validated = len(list((folder / "valid").rglob("*.*"))) * (len(times) // 2 - 1)
+    return {
+        "rate": len(rows) / sum(1 / row["pictures_per_second"] for row in rows),
+        "validation": validated / (sum(times[3::2]) - sum(times[2::2])),
+    }
+
+
+def _time_validation(classifier: Any, times: list[float]) -> None:
+    """Note when each validation begins and ends."""
+    for name in ("on_validation_epoch_start", "on_validation_epoch_end"):
+        real = getattr(classifier, name)
+
+        def timed(module: Any, real: Any = real) -> None:
+            times.append(time.perf_counter())
+            real(module)
+
+        setattr(classifier, name, timed)
+
+
+def step(folder: Path) -> dict[str, float]:
+    """Steps of `discerna train` with a network that computes next to nothing."""
+    import discerna
+
+    small = _smallest_pictures(folder)
+    done = discerna.train(
+        model="bench_linear",
+        networks={"modules": ["benches.linear_network"]},
+        train_data=small,
+        valid_data=folder / "valid",
+        output=folder / "linear" / "model",
+        overwrite=True,
+        epochs=4,
+        check="off",
+        early_stopping="none",
+        augmentation={"name": "light", "flip": 0.5},
+        image_size=8,
+        loading={"cache": "off"},
+    )
+    return {"seconds": BATCH / max(row["pictures_per_second"] for row in done.epochs[1:])}
+
+
+def bare_step(folder: Path) -> dict[str, float]:
+    """The same steps without a trainer: pictures read by discerna, then torch alone."""
+    import torch
+    from torch import nn
+
+    from benches.linear_network import linear
+    from discerna.directories.image_dir import ImageDirectory
+    from discerna.images.loading import PictureDataset, read_here
+    from discerna.images.tensors import normalise
+    from discerna.recipes.presets import preset
+    from discerna.settings.augmentation import AugmentationSettings
+    from discerna.settings.preprocessing import Preprocessing
+
+    index = ImageDirectory.open(_smallest_pictures(folder), setting="train_data")
+    spec = Preprocessing(
+        size=8, resize=9, fit="crop", interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3
+    )
+    light = AugmentationSettings(
+        **{**preset("augmentation", "light"), "name": "light", "flip": 0.5, "vertical_flip": 0}
+    )
+    dataset = PictureDataset(index, spec, list(range(LABELS)), light, 1)
+    network = linear(LABELS)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    batches = [[(0, i + j) for j in range(BATCH)] for i in range(0, len(index), BATCH)]
+    rates = []
+    for _ in range(4):
+        began = time.perf_counter()
+        for batch in read_here(dataset, batches, torch.get_num_threads()):
+            with torch.autocast("cpu", torch.bfloat16, enabled=_auto() == "bf16"):
+                answers = network(normalise(batch.pictures, spec))
+            nn.functional.cross_entropy(answers.float(), batch.labels).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        rates.append((time.perf_counter() - began) / len(batches))
+    return {"seconds": min(rates[1:])}
+
+
+def _smallest_pictures(folder: Path) -> Path:
+    """Pictures that take no time to read."""
+    from PIL import Image
+
+    place = folder / "smallest"
+    for number in range(40 * BATCH):
+        file = place / f"label{number % LABELS}" / f"{number}.png"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 9), (number % 256, number // 256, 0)).save(file)
+    return place
 
 
 def plain(folder: Path) -> dict[str, float]:
@@ -284,12 +374,15 @@ def _private() -> int:
 PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "ceiling": lambda folder: ceiling(folder, _auto(), learns=True),
     "ceiling-fp32": lambda folder: ceiling(folder, "fp32", learns=True),
+    "forward": lambda folder: ceiling(folder, _auto(), learns=False),
     "forward-fp32": lambda folder: ceiling(folder, "fp32", learns=False),
     "decode": decode,
     "train": train,
     "plain": plain,
     "lightning": lightning,
     "score": score,
+    "step": step,
+    "bare-step": bare_step,
     "libraries": libraries,
     "start": start,
     "help": help_text,
@@ -297,7 +390,7 @@ PARTS: dict[str, Callable[..., dict[str, float]]] = {
 }
 
 
-AS_COMMANDS = ("ceiling", "forward-fp32", "decode", "train", "score")
+AS_COMMANDS = ("ceiling", "forward", "forward-fp32", "decode", "train", "score")
 """Parts that have memory as the commands of discerna have it; plain loops have it as Python programs do."""
 
 
