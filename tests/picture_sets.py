@@ -2,7 +2,9 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 TESTS = Path(__file__).parent
@@ -27,3 +29,14 @@ def write_pictures(
             )
             picture.save(root / label / f"{n}.png")
     return root
+
+
+def photograph(path: Path, size: tuple[int, int] = (400, 300), **saved: Any) -> Path:
+    """Soft shapes with some grain."""
+    draw = np.random.default_rng(1)
+    soft = Image.fromarray(draw.integers(0, 256, (6, 8, 3)).astype(np.uint8)).resize(
+        size, Image.Resampling.BICUBIC
+    )
+    grain = draw.integers(-12, 13, (size[1], size[0], 3))
+    Image.fromarray((np.asarray(soft, int) + grain).clip(0, 255).astype(np.uint8)).save(path, **saved)
+    return path

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.parametrize("length", [90, 150])
+@pytest.mark.parametrize("length", [pytest.param(90, marks=pytest.mark.slow), 150])
 def test_batches_arrive_whatever_the_temporary_folder(discerna, pictures, tmp_path, length):
     folder = tmp_path / "a"
     while len(str(folder)) < length:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -41,8 +42,10 @@ AGAIN = 3
 class Run:
     """All measurements of one run."""
 
-    def __init__(self, rounds: int) -> None:
+    def __init__(self, rounds: int, cache: Path) -> None:
         self.rounds = rounds
+        self.cache = cache
+        """For decoded pictures; it goes with the bench."""
         self.found: dict[str, list[dict[str, float]]] = {}
         self.fastest = min(_fixed_work() for _ in range(10))
         self.left_out = 0
@@ -52,7 +55,13 @@ class Run:
         for attempt in range(AGAIN + 1):
             before = _fixed_work()
             began = time.perf_counter()
-            done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [sys.executable, *command],
+                env={**os.environ, "DISCERNA_CACHE": str(self.cache)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             seconds = time.perf_counter() - began
             if done.returncode:
                 raise SystemExit(f"{name} failed:\n{done.stderr}")
@@ -80,8 +89,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", type=Path, help="keep all measurements in this file")
     parser.add_argument("--chart", type=Path, help="draw the rates of training into this file")
     given = parser.parse_args(arguments)
-    run = Run(given.rounds)
     with pictures(given.kinds, given.pictures) as folders:
+        run = Run(given.rounds, next(iter(folders.values())).with_name("cache"))
         for number in range(given.rounds):
             work = list(_measurements(folders))
             random.Random(number).shuffle(work)
@@ -89,7 +98,7 @@ def main(arguments: list[str]) -> None:
             for name, command in sorted(work, key=lambda one: one[0].startswith("score")):
                 run.take(name, *command)
                 print(".", end="", flush=True, file=sys.stderr)
-    print(file=sys.stderr)
+        print(file=sys.stderr)
     for text in (of_network(run), of_training(run, given.kinds), of_start(run)):
         print(text, end="\n\n")
     if given.json:

@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 from functools import cache
+from pathlib import Path
 
 from discerna import own_process
 
@@ -48,6 +49,8 @@ def _ask_for_huge_pages(libc: ctypes.CDLL) -> None:
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    if _counts_addresses():
+        return
     block = libc.malloc(RESERVED)
     if block is None:  # a limit on addresses, or a system that lends nothing
         return
@@ -55,3 +58,11 @@ def _ask_for_huge_pages(libc: ctypes.CDLL) -> None:
     first = -(-block // page) * page
     libc.madvise(first, (block + RESERVED - first) // page * page, MADV_HUGEPAGE)
     libc.free(block)
+
+
+def _counts_addresses() -> bool:
+    """Whether the system takes addresses that are not used for memory that is."""
+    try:
+        return Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
+    except OSError:
+        return False

@@ -647,6 +647,7 @@ def test_a_full_disk_while_the_tensors_are_written(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step(tmp_path: Path):
     """kill -9 before each write, fsync and rename: old or new, never half."""
     program = """

@@ -1,4 +1,5 @@
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader
 from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import UnreadablePictureError
 from discerna.images.decode import decode
-from discerna.images.loading import Batch, PictureDataset, collate
+from discerna.images.loading import Batch, PictureDataset, collate, read_here
 from discerna.images.preprocessing import fit_picture
 from discerna.images.tensors import to_tensor
 from discerna.settings.augmentation import AugmentationSettings
@@ -160,15 +161,36 @@ def test_batch_goes_through_lightning_and_pin_memory(dataset, monkeypatch):
     assert pinned.errors == batch.errors
 
 
-def test_batches_are_the_same_with_and_without_workers(dataset):
-    keys = [[(2, i) for i in part] for part in ((7, 0, 3), (1, 4, 2), (5, 6))]
+KEYS = [[(2, i) for i in part] for part in ((7, 0, 3), (1, 4, 2), (5, 6))]
 
-    def load(workers):
-        return list(DataLoader(dataset, batch_sampler=keys, num_workers=workers, collate_fn=collate))
 
-    for alone, with_workers in zip(load(0), load(2), strict=True):
+@pytest.mark.parametrize("others", ["two workers", "two threads", "eight threads"])
+def test_batches_are_the_same_whoever_reads(dataset, others):
+    if others == "two workers":
+        read = DataLoader(dataset, batch_sampler=KEYS, num_workers=2, collate_fn=collate)
+    else:
+        read = read_here(dataset, KEYS, 2 if others == "two threads" else 8)
+    for alone, with_workers in zip(read_here(dataset, KEYS, 1), read, strict=True):
         assert isinstance(with_workers, Batch)
         assert (alone.pictures == with_workers.pictures).all()
         assert alone.labels.tolist() == with_workers.labels.tolist()
         assert alone.indices.tolist() == with_workers.indices.tolist()
         assert [(i, str(e)) for i, e in alone.errors] == [(i, str(e)) for i, e in with_workers.errors]
+
+
+def test_no_thread_is_left_behind_by_who_stops_in_the_midst(dataset):
+    reading = read_here(dataset, KEYS, 4)
+    next(reading)
+    assert any(thread.name.startswith("pictures") for thread in threading.enumerate())
+    reading.close()
+    assert not any(thread.name.startswith("pictures") for thread in threading.enumerate())
+
+
+def test_an_error_of_ours_ends_the_reading(dataset):
+    def broken(key):
+        raise KeyError(key)
+
+    dataset.read = broken
+    with pytest.raises(KeyError):
+        list(read_here(dataset, KEYS, 4))
+    assert not any(thread.name.startswith("pictures") for thread in threading.enumerate())

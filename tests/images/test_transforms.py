@@ -4,6 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -168,6 +170,18 @@ def test_crops_are_taken_in_more_detail_than_scoring_sees(spec, fit):
 def test_any_picture_becomes_the_square(spec, fit, size, side):
     chosen = spec(fit=fit, size=side)
     assert views(Image.new("RGB", size, (9, 99, 199)), chosen, STRONG, 60).shape == (60, side, side, 3)
+
+
+@given(
+    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)).map(sorted),
+    st.integers(0, 2**64),
+)
+def test_a_part_lies_in_its_picture_and_is_the_same_in_any_size(size, scale, key):
+    left, top, right, bottom = transforms._random_box(size, scale, random.Random(key))
+    assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+    larger = transforms._random_box((size[0] * 3, size[1] * 3), scale, random.Random(key))
+    assert np.allclose(np.divide(larger, 3), (left, top, right, bottom), rtol=1e-6, atol=1e-6)
 
 
 def test_long_pictures_fall_back_to_their_middle(spec):

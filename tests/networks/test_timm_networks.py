@@ -73,6 +73,7 @@ def test_without_the_extra(create: Create, tmp_path: Path, monkeypatch: pytest.M
         trained_network(ModelDirectory.open(tmp_path / "m"))
 
 
+@pytest.mark.slow
 def test_other_names_do_not_load_timm():
     code = (
         "import sys, discerna.networks.assembly as a; from discerna.networks.architectures import find\n"

@@ -123,6 +123,7 @@ def test_an_alias_moves_only_to_what_is_better(trained, pictures, here):
         discerna.register(model=trained / "good", name="flowers", better_on=pictures / "valid")
 
 
+@pytest.mark.slow
 def test_the_commands(discerna_here, trained, pictures, here):
     run = discerna_here
     assert run("register", str(trained / "poor"), "name=flowers", "alias=production").stdout.startswith(

@@ -95,6 +95,7 @@ def every_command(run, trained, pictures, tmp_path, where: str) -> None:
     assert run("register", str(trained / "one"), "name=flowers", where, OWN).stdout.startswith("flowers:3\n")
 
 
+@pytest.mark.slow
 def test_the_embedded_store(run, trained, pictures, tmp_path):
     every_command(run, trained, pictures, tmp_path, "registry=mlflow")
     artefacts = [p for p in (tmp_path / "mlartifacts").rglob("*") if p.is_file()]

@@ -41,7 +41,7 @@ def test_one_process_unless_asked(gpus):
 def test_all_gpus(gpus):
     gpus(4)
     found = choose_placement(settings("devices=auto"), FEW_PICTURES + 1)
-    assert (found.processes.value, found.threads.value, found.workers.value) == (4, 4, 0)
+    assert (found.processes.value, found.threads.value, found.workers.value) == (4, 4, 3)
     assert found.told().startswith(
         "device cuda: found a GPU; 4 processes of 4 threads: all 4 GPUs, 16 cores; "
     )

@@ -417,6 +417,7 @@ def test_runs_side_by_side(discerna, four):
     assert "nothing to compare" in discerna("runs", "compare", "a", code=1).stderr
 
 
+@pytest.mark.slow
 def test_files_and_their_copy(discerna, pictures, here):
     data = [f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
     discerna("train", *TINY, *data, "output=m", "epochs=1")
@@ -448,6 +449,7 @@ def test_files_and_their_copy(discerna, pictures, here):
     assert "all epochs trained" in discerna("runs", "logs", "m").stdout
 
 
+@pytest.mark.slow
 def test_a_log_is_followed_to_its_end(pictures, here):
     going = start(pictures, here, "output=m", "epochs=12", "early_stopping=none")
     try:

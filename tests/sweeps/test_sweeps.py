@@ -79,6 +79,7 @@ def has_epoch(tmp_path, number, epoch):
     return lambda: metrics.exists() and len(metrics.read_text().splitlines()) > epoch
 
 
+@pytest.mark.slow
 def test_the_same_command_runs_what_is_missing(sweep, tmp_path):
     out, told = ended(sweep("epochs=1", "learning_rate=1e30,0.01"), code=1)
     lines = out.splitlines()

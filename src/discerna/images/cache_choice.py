@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from discerna.errors import OutputError
 from discerna.machine import Choice
+from discerna.settings.build import absolute
 from discerna.settings.loading import TrainLoadingSettings
 from discerna.wording import shown
 
@@ -23,22 +27,26 @@ MOST = 32 * GIB
 SHARE = 4
 """One part in so many of what the disk has free."""
 
-REMOTE = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "ceph",
-    "glusterfs",
-    "afs",
-    "9p",
+REMOTE = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "sshfs", "9p", "virtiofs", "afs"),
+        *(
+            "lustre",
+            "gpfs",
+            "beegfs",
+            "ceph",
+            "ceph-fuse",
+            "glusterfs",
+            "orangefs",
+            "pvfs2",
+            "wekafs",
+            "juicefs",
+        ),
+        *("gcsfuse", "s3fs", "rclone", "goofys", "blobfuse", "blobfuse2"),
+    }
 )
 """File systems of other machines: a cache there may be slower than decoding, and eats up somebody's quota."""
-IN_MEMORY = ("tmpfs", "ramfs")
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
 @dataclass(frozen=True)
@@ -51,40 +59,52 @@ class CachePlace:
 
 def choose_cache(loading: TrainLoadingSettings) -> tuple[CachePlace | None, Choice]:
     """The place, None for none, and what to say of it."""
-    named, why = str(loading.cache), "loading.cache"
-    if named == "auto" and os.environ.get(VARIABLE):
-        named, why = os.environ[VARIABLE], VARIABLE
-    if named == "off":
-        return None, Choice("off", why)
-    if named != "auto":
-        return _named(Path(named).expanduser().absolute(), loading, why)
-    reason = ""
-    for folder in (_users_folder(), _temporary_folder()):
-        system = _file_system(folder)
-        if system in REMOTE or system in IN_MEMORY:
-            reason = f"{shown(str(folder))} is on {system}"
-            continue
-        if _is_ours(folder):
-            return _at(folder, loading, "decoded pictures, for later epochs and trainings")
-        reason = f"{shown(str(folder))} cannot be written"
-    return None, Choice("off", f"{reason}; loading.cache=DIR names a place")
-
-
-def _named(folder: Path, loading: TrainLoadingSettings, setting: str) -> tuple[CachePlace, Choice]:
-    if not _is_ours(folder, anyones=True):
+    if loading.cache == "off":
+        return None, Choice("off", "loading.cache")
+    if loading.cache != "auto":
+        folder = _own_below(Path(loading.cache))
+        if _is_ready(folder):
+            return _at(folder, loading, "loading.cache")
         raise OutputError(
             "the cache cannot be written",
-            where=f"{setting}={shown(str(folder))}",
+            where=f"loading.cache={shown(str(loading.cache))}",
             remedy="use another directory, or loading.cache=off",
         )
-    return _at(folder, loading, setting)
+    named = os.environ.get(VARIABLE)
+    if named == "off":
+        return None, Choice("off", VARIABLE)
+    if named:
+        folder = _own_below(absolute(named))
+        if _is_ready(folder):
+            return _at(folder, loading, VARIABLE)
+        return None, Choice("off", f"{VARIABLE}={shown(named)} cannot be written")
+    return _usual(loading)
+
+
+def _usual(loading: TrainLoadingSettings) -> tuple[CachePlace | None, Choice]:
+    reason = ""
+    places: list[Callable[[], Path]] = [_users_folder, lambda: _own_below(Path(tempfile.gettempdir()))]
+    for place in places:
+        try:
+            folder = place()
+        except (OSError, RuntimeError) as error:  # no home, or no temporary folder that can be written
+            reason = shown(str(error))
+            continue
+        system = _file_system(folder)
+        if system in REMOTE | IN_MEMORY:
+            reason = f"{shown(str(folder))} is on {system}"
+        elif _is_ready(folder):
+            return _at(folder, loading, "decoded pictures, for later epochs and trainings")
+        else:
+            reason = f"{shown(str(folder))} cannot be written, or by others as well"
+    return None, Choice("off", f"{reason}; loading.cache=DIR names a place")
 
 
 def _at(folder: Path, loading: TrainLoadingSettings, why: str) -> tuple[CachePlace, Choice]:
     if loading.cache_gib != "auto":
         limit = int(loading.cache_gib * GIB)
         return CachePlace(folder, limit), Choice(str(folder), f"{why}; up to {loading.cache_gib:g} GiB")
-    # What others keep there counts as free: it is removed when there is no room.
+    # What a cache holds counts as free: it is removed when there is no room.
     limit = min(MOST, (shutil.disk_usage(folder).free + _taken(folder)) // SHARE)
     return CachePlace(folder, limit), Choice(str(folder), f"{why}; up to {limit / GIB:.1f} GiB")
 
@@ -103,26 +123,28 @@ def _taken(folder: Path) -> int:
 
 
 def _users_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "discerna" / "pictures"
+    """Where programs keep what can be made again."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path("~/.cache").expanduser()) / "discerna" / "pictures"
 
 
-def _temporary_folder() -> Path:
-    return (
-        Path(tempfile.gettempdir())
-        / f"discerna-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-        / "pictures"
-    )
+def _own_below(folder: Path) -> Path:
+    """A user's own place in a folder that others may use as well."""
+    return folder / f"discerna-{os.getuid() if hasattr(os, 'getuid') else 'user'}" / "pictures"
 
 
-def _is_ours(folder: Path, anyones: bool = False) -> bool:
-    """Whether the folder is there now, can be written and, unless `anyones`, is the user's own."""
+def _is_ready(folder: Path) -> bool:
+    """Whether the folder is there now, can be written, and only by the user: entries are believed."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        own = anyones or not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
-        parent = folder.parent.lstat()
-        safe = anyones or not hasattr(os, "getuid") or parent.st_uid == os.getuid()
-        return own and safe and os.access(folder, os.W_OK | os.X_OK)
-    except (OSError, RuntimeError):
+        folder.parent.mkdir(0o700, parents=True, exist_ok=True)
+        folder.mkdir(0o700, exist_ok=True)
+        if hasattr(os, "getuid"):
+            for place in (folder, folder.parent):
+                found = place.lstat()
+                if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
+                    return False
+        return os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
         return False
 
 
@@ -135,9 +157,11 @@ def _file_system(folder: Path) -> str:
         return ""
     best, kind = "", ""
     for mount in mounts:
-        _, where, system, *_ = mount.split(" ")
-        where = where.encode().decode("unicode_escape", "replace") if "\\" in where else where
+        fields = mount.split(" ")
+        if len(fields) < 3:
+            continue
+        where = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
         inside = place == where or place.startswith(where.rstrip("/") + "/")
         if inside and len(where) >= len(best):
-            best, kind = where, system
+            best, kind = where, fields[2].removeprefix("fuse.")
     return kind

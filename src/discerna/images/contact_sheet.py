@@ -11,6 +11,7 @@ from discerna.directories.image_dir import ImageDirectory
 from discerna.errors import UnreadablePictureError
 from discerna.images.augmentation_in_words import augmentation_in_words, fit_in_words
 from discerna.images.decode import decode
+from discerna.images.detail import decode_detail, needed
 from discerna.images.drawing import (
     BLANK,
     FAINT,
@@ -132,8 +133,9 @@ def _views(
         except UnreadablePictureError:
             continue
         views = [fit_picture(image, spec)]
+        seen = decode_detail(index.path(i), needed(spec, augmentation))
         for epoch in range(epochs):
-            view = augment(image, spec, augmentation, mix(seed, epoch, i))
+            view = augment(seen, spec, augmentation, mix(seed, epoch, i))
             views.append(Image.fromarray(view.permute(1, 2, 0).numpy()))
         return views
     return []

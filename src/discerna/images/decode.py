@@ -24,6 +24,9 @@ T = TypeVar("T")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
 """Named one by one: Pillow reads dozens more, some through external programs. HEIC comes from `images.heif`."""
 
+VERSION = 1
+"""To be raised with any change here, or in `detail`, by which a file gives other pixels."""
+
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused before they are decoded; this is where Pillow's own default refuses, too."""
 

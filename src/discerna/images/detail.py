@@ -39,7 +39,7 @@ def needed(spec: Preprocessing, augmentation: AugmentationSettings | None) -> De
         return None
     seen = spec.resize if spec.fit == "crop" else spec.inner
     least = 1.0 if augmentation is None else float(augmentation.crop_scale[0])
-    cropped = math.ceil(spec.inner / math.sqrt(max(least, 1 / MOST**2)))
+    cropped = math.ceil(spec.size / math.sqrt(max(least, 1 / MOST**2)))
     return Detail(max(seen, cropped), spec.fit == "pad", spec.interpolation)
 
 

@@ -68,7 +68,7 @@ class PictureDataset(Dataset[Sample]):
 
     Places go round: with n pictures, place n is picture 0 again, varied in another way, so that an epoch
     may hold a picture more than once. The augmentation follows from the seed, the epoch and the place
-    alone, so neither the number of workers nor a restart changes it.
+    alone, so neither the number of workers and threads nor a restart changes it.
     """
 
     def __init__(
@@ -130,6 +130,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
+MOST_THREADS = 16
+"""Each may have a picture of half a gigabyte in hand."""
+
+
 def read_here(
     dataset: PictureDataset, batches: Iterable[Sequence[tuple[int, int]]], threads: int
 ) -> Generator[Batch, None, None]:
@@ -141,9 +145,12 @@ def read_here(
         for keys in batches:
             yield collate([dataset[key] for key in keys])
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="pictures") as pool:
+    pool = ThreadPoolExecutor(min(threads, MOST_THREADS), thread_name_prefix="pictures")
+    try:
         for keys in batches:
             yield collate(list(pool.map(dataset.__getitem__, keys)))
+    finally:  # whoever is stopped waits for what is being read, and for no more
+        pool.shutdown(cancel_futures=True)
 
 
 SOCKET_PATH = 100

@@ -1,17 +1,19 @@
 """Decoded pictures kept on disk between epochs, trainings and processes, exactly as `decode_detail` gave them.
 
-A file for each picture, named by its path and how it was decoded; it says for which size and time of the picture's file
-it stands, and is made anew when they differ. Written aside and renamed, so that any number of processes may share a
+A file for each picture, named by its path and how it was decoded; it says for which size and times of the picture's
+file it stands, and is made anew when they differ. Written aside and renamed, so that any number of processes may share a
 cache: whoever is first writes, and what two write at once is the same. Nothing is lost with it: delete it at any time.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import mmap
 import os
+import re
 import secrets
+import stat
 import struct
 import threading
 import time
@@ -19,14 +21,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
+from discerna.images.decode import VERSION
 from discerna.images.detail import Detail, decode_detail
 
-SMALLEST = 128 * 128
-"""Pictures of fewer pixels are decoded about as fast as they are found here."""
+SMALLEST = 8192
+"""Picture files of fewer bytes are decoded about as fast as they are found here."""
 
 SETTLED = 3.0
 """Seconds that a file must not have been written to: a change in the same moment would not show in its time."""
@@ -40,10 +44,19 @@ LEFT_OVER = 3600.0
 TOGETHER = 60.0
 """Seconds within which the processes of a training have begun."""
 
-_HEAD = struct.Struct("<8sQqIII")
-"""Mark, size and time of the picture's file, width, height, checksum."""
+NOTED = 600.0
+"""Seconds after which it is noted again that an entry is used."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR)
+"""What the system says where there is no use in trying again."""
+
+_HEAD = struct.Struct("<8sQqqIII")
+"""Mark; size, time of writing and of change of the picture's file; width, height, checksum."""
 _MARK = b"discern1"
-_PART = ".part"
+_FOLDER = re.compile(r"[0-9a-f]{2}")
+_FILE = re.compile(r"[0-9a-f]{30}(\.[0-9a-f]{8}\.part)?")
+"""Whatever else lies in the folder is somebody else's, and stays."""
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass
@@ -57,20 +70,18 @@ class PictureCache:
     """What is kept of pictures at one detail."""
 
     def __init__(self, place: Path, limit: int, detail: Detail | None, writers: int = 1) -> None:
-        """`limit`: bytes of all that lies at `place`; `writers`: how many processes of this training share it."""
+        """`limit`: bytes of all that lies at `place`; `writers`: how many caches of this training share it."""
         self.place = place
         self.limit = limit
         self._detail = detail
         self._began = time.time() - TOGETHER
-        # The decoders' versions, too: another one may round differently.
-        how = [asdict(detail) if detail else None, Image.__version__, features.version("libjpeg_turbo")]
-        self._how = json.dumps(how).encode()
+        self._how = json.dumps([asdict(detail) if detail else None, *_decoders()]).encode()
         self._share = int(limit * (1 - KEPT) / max(1, writers))
         self._left = 0
         """Bytes that this process may write before it looks how full the cache is."""
-        self._full = limit <= 0
-        self._known: set[bytes] = set()
-        """Pictures whose checksum this process has seen to be right."""
+        self._full = False
+        self._seen: dict[bytes, tuple[int, int]] = {}
+        """Pictures whose checksum this process has seen to be right, and in which state of which file."""
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, object]:
@@ -83,18 +94,18 @@ class PictureCache:
 
     def picture(self, path: str) -> Image.Image:
         """The picture as `decode_detail` gives it; UnreadablePictureError where it cannot be read."""
-        try:
-            found = Path(path).stat()
-        except OSError:
-            return decode_detail(path, self._detail)  # which tells what is wrong
+        found = _state(path)
+        if found is None or found.st_size < SMALLEST or ImageFile.LOAD_TRUNCATED_IMAGES:
+            return decode_detail(path, self._detail)
         key = hashlib.blake2b(os.fsencode(path) + b"\0" + self._how, digest_size=16).digest()
         entry = self._entry(key)
         image = self._read(entry, key, found)
         if image is None:
             image = decode_detail(path, self._detail)
-            settled = time.time() - found.st_mtime > SETTLED
-            if settled and not self._full and image.width * image.height >= SMALLEST:
-                self._write(entry, found, image)
+            if not self._full and time.time() - found.st_mtime > SETTLED:
+                after = _state(path)
+                if after is not None and _stamp(after) == _stamp(found):
+                    self._write(entry, found, image)
         return image
 
     def _entry(self, key: bytes) -> str:
@@ -102,58 +113,61 @@ class PictureCache:
         return f"{self.place}/{name[:2]}/{name[2:]}"
 
     def _read(self, entry: str, key: bytes, found: os.stat_result) -> Image.Image | None:
-        """The picture of an entry that is whole and of the file as it is now."""
+        """The picture of an entry that is whole, ours, and of the file as it is now."""
         try:
-            descriptor = os.open(entry, os.O_RDONLY)
+            descriptor = os.open(entry, _READ)
         except OSError:
             return None
         try:
             kept = os.fstat(descriptor)
-            if kept.st_size <= _HEAD.size:
+            if not stat.S_ISREG(kept.st_mode) or not _is_mine(kept) or kept.st_size <= _HEAD.size:
                 return None
-            with mmap.mmap(descriptor, kept.st_size, access=mmap.ACCESS_READ) as mapped:
-                mark, size, changed, width, height, checksum = _HEAD.unpack_from(mapped)
-                right = mark == _MARK and (size, changed) == (found.st_size, found.st_mtime_ns)
-                if not right or kept.st_size != _HEAD.size + 3 * width * height:
-                    return None
-                with memoryview(mapped)[_HEAD.size :] as pixels:
-                    if key not in self._known:
-                        if zlib.crc32(pixels) != checksum:
-                            return None
-                        self._known.add(key)
-                    image = Image.frombytes("RGB", (width, height), pixels)  # a copy: the map may go
-            if kept.st_mtime < self._began:  # used in this training, so not to make room in it
-                os.utime(entry)
-            return image
-        except (OSError, ValueError):
+            with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+                content = file.read(kept.st_size)
+        except OSError:
             return None
         finally:
             os.close(descriptor)
+        if len(content) <= _HEAD.size:
+            return None
+        mark, *stamp, width, height, checksum = _HEAD.unpack_from(content)
+        pixels = memoryview(content)[_HEAD.size :]
+        if mark != _MARK or tuple(stamp) != _stamp(found) or len(pixels) != 3 * width * height:
+            return None
+        state = (kept.st_ino, kept.st_mtime_ns)
+        if self._seen.get(key) != state:
+            if zlib.crc32(pixels) != checksum:
+                return None
+            self._seen[key] = state
+        if kept.st_mtime < max(self._began, time.time() - NOTED):
+            with suppress(OSError):
+                os.utime(entry)
+        return Image.frombytes("RGB", (width, height), pixels)
 
     def _write(self, entry: str, found: os.stat_result, image: Image.Image) -> None:
         pixels = image.tobytes()
-        head = _HEAD.pack(
-            _MARK, found.st_size, found.st_mtime_ns, image.width, image.height, zlib.crc32(pixels)
-        )
-        if not self._may_write(len(head) + len(pixels)):
-            return
-        part = f"{entry}.{secrets.token_hex(4)}{_PART}"
+        head = _HEAD.pack(_MARK, *_stamp(found), image.width, image.height, zlib.crc32(pixels))
+        part = f"{entry}.{secrets.token_hex(4)}.part"
         try:
+            if not self._may_write(len(head) + len(pixels)):
+                return
             Path(entry).parent.mkdir(0o700, parents=True, exist_ok=True)
-            with open(part, "xb", buffering=0, opener=_for_me) as file:
-                if file.write(head) + file.write(pixels) != len(head) + len(pixels):
-                    raise OSError("the disk is full")
+            with open(part, "xb", opener=_for_me) as file:
+                file.write(head)
+                file.write(pixels)
             Path(part).replace(entry)
-        except OSError:  # full, gone or read-only: training goes on without it
-            self._full = True
+        except OSError as error:  # training goes on without it
+            self._full |= error.errno in FULL
             with suppress(OSError):
                 Path(part).unlink()
 
     def _may_write(self, size: int) -> bool:
+        if size > self.limit * (1 - KEPT):  # too large for this cache, which is no reason to keep no other
+            return False
         with self._lock:
             if size > self._left and not self._full:
-                self._left = self._share if self._make_room() else 0
-                self._full = size > self._left
+                self._full = not self._make_room()
+                self._left = max(self._share, size)
             self._left -= size
             return not self._full
 
@@ -172,24 +186,48 @@ class PictureCache:
         return over <= 0
 
     def _entries(self) -> Iterator[_Entry]:
-        for folder in _listed(self.place):
-            if not folder.is_dir(follow_symlinks=False):
-                continue
-            for file in _listed(folder.path):
-                try:
+        now = time.time()
+        for folder in _listed(self.place, _FOLDER):
+            for file in _listed(folder.path, _FILE):
+                with suppress(OSError):
                     found = file.stat(follow_symlinks=False)
-                    if file.name.endswith(_PART) and time.time() - found.st_mtime > LEFT_OVER:
+                    # A time to come is of a clock that was set back, and tells nothing.
+                    used = found.st_mtime if found.st_mtime < now + TOGETHER else 0.0
+                    if file.name.endswith(".part") and now - used > LEFT_OVER:
                         Path(file.path).unlink()
                     else:
-                        yield _Entry(file.path, found.st_size, found.st_mtime)
-                except OSError:
-                    continue
+                        yield _Entry(file.path, found.st_size, used)
 
 
-def _listed(place: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+def _decoders() -> list[object]:
+    """What decides how pictures are decoded: another version may round differently, or read more."""
+    try:
+        heif = version("pi-heif")
+    except PackageNotFoundError:
+        heif = None
+    return [VERSION, Image.__version__, features.version("libjpeg_turbo"), heif]  # type: ignore[attr-defined]
+
+
+def _state(path: str) -> os.stat_result | None:
+    try:
+        return Path(path).stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    """What changes with a file; its own time can be set, but the time of that cannot."""
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+
+
+def _listed(place: str | os.PathLike[str], names: re.Pattern[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(place) as found:
-            return list(found)
+            return [entry for entry in found if names.fullmatch(entry.name)]
     except OSError:
         return []
 

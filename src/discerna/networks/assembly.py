@@ -149,8 +149,8 @@ def network_for_labels(
 
 def _check_runs(architecture: Architecture, arguments: Mapping[str, Any], size: int) -> None:
     """Refuse a picture size that the network cannot take; torchvision's are known to take their own."""
-    as_it_is = architecture.cls is not None and not set(arguments) - {architecture.size_argument}
-    if not (as_it_is and size == default_preprocessing(architecture).size):
+    as_it_is = all(key == architecture.size_argument and value == size for key, value in arguments.items())
+    if not (architecture.cls and as_it_is and size == default_preprocessing(architecture).size):
         check_runs(architecture, dict(arguments), size)
 
 

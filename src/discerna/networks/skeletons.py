@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from discerna.networks import timm_networks
 from discerna.networks.architectures import Architecture, accepted_arguments, build, refuse_foreign
 from discerna.networks.storage import WithoutStorage
 from discerna.wording import shown
+
+T = TypeVar("T")
 
 REMEMBERED = 32
 """Networks of which it is remembered what was found: a training asks several times, and each takes a while."""
@@ -71,17 +73,30 @@ def shapes(network: nn.Module) -> Shapes:
 
 def head_names(architecture: Architecture, arguments: dict[str, Any]) -> frozenset[str]:
     """The tensors whose shape depends on the number of labels."""
-    return _head_names(architecture, _written(arguments))
+    return _once("head", architecture, arguments, 0, lambda: _head_names(architecture, arguments))
 
 
-def _written(arguments: dict[str, Any]) -> str:
-    """Arguments as a key; they come from settings and from model.json, so JSON holds them."""
-    return json.dumps(arguments, sort_keys=True)
+_remembered: dict[tuple[object, ...], Any] = {}
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _head_names(architecture: Architecture, written: str) -> frozenset[str]:
-    arguments = json.loads(written)
+def _once(
+    what: str, architecture: Architecture, arguments: dict[str, Any], size: int, find: Callable[[], T]
+) -> T:
+    """What `find` gives, found once in this process; a user's builder counts, others are known by their names."""
+    builder = architecture.builder if architecture.is_own else None
+    try:
+        key = (what, architecture.name, builder, json.dumps(arguments, sort_keys=True), size)
+    except TypeError:  # values that no file can hold
+        return find()
+    if key not in _remembered:
+        if len(_remembered) >= REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = find()
+    found: T = _remembered[key]
+    return found
+
+
+def _head_names(architecture: Architecture, arguments: dict[str, Any]) -> frozenset[str]:
     two = shapes(skeleton(architecture, 2, arguments))
     three = shapes(skeleton(architecture, 3, arguments))
     head = frozenset(name for name in two if two[name] != three.get(name))
@@ -124,12 +139,10 @@ TRIAL_LABELS = 7  # unlike the number of pictures in a trial
 
 def check_runs(architecture: Architecture, arguments: dict[str, Any], size: int) -> None:
     """Refuse a picture size with which the network cannot work; two pictures without storage tell."""
-    _check_runs(architecture, _written(arguments), size)
+    _once("runs", architecture, arguments, size, lambda: _check_runs(architecture, arguments, size))
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _check_runs(architecture: Architecture, written: str, size: int) -> None:
-    arguments = json.loads(written)
+def _check_runs(architecture: Architecture, arguments: dict[str, Any], size: int) -> None:
     network = skeleton(architecture, TRIAL_LABELS, arguments).to("meta")
     fault = _fault(network, size)
     if fault is not None and _looks_at_values(architecture, fault):

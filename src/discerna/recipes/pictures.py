@@ -49,7 +49,7 @@ def look(index: ImageDirectory) -> Look:
     if not sizes:
         return Look(short_side=0, aspect=1.0, mirror=None, upside=None)
     small: dict[int, list[Array]] = {}
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         for i, grey in zip(sample, pool.map(_thumbnail, map(index.path, sample)), strict=True):
             if grey is not None:
                 small.setdefault(index.label_index(i), []).append(grey)

@@ -224,7 +224,7 @@ def choose_workers(loading: LoadingSettings, device: str, processes: int = 1) ->
     """How many processes decode pictures beside the network of each of `processes`."""
     if loading.workers != "auto":
         return Choice(loading.workers, "loading.workers")
-    cores = machine.cores() // processes
+    cores = max(1, machine.cores() // processes)
     told = f"{cores} cores" if processes == 1 else f"{counted(cores, 'core')} a process"
     if device == "cpu":
         return Choice(0, "the cores that score decode the pictures between two batches")

@@ -102,7 +102,7 @@ class PictureData(LightningDataModule):
         """Path -> picture in as much detail as this training makes use of, out of the cache where it has it."""
         if self.cache is None:
             return partial(decode_detail, detail=detail)
-        writers = self._plan.processes * max(1, self._readers.workers)
+        writers = 2 * self._plan.processes * max(1, self._readers.workers)  # of training and of validation
         return PictureCache(self.cache.folder, self.cache.limit, detail, writers).picture
 
     def batches(self, limit: float | None) -> int:

@@ -51,6 +51,8 @@ def _recorded(settings: TrainSettings) -> dict[str, Any]:
         *("sweep", "space", "early_termination"),  # how jobs were chosen, and not what one learned
     ):
         del values[where]
+    for where in ("cache", "cache_gib"):  # of this machine, and without a trace in the model
+        del values["loading"][where]
     values["callbacks"] = {name: own.get("_target_") for name, own in settings.callbacks.items()}
     values["logger"] = {"own": {name: own.get("_target_") for name, own in settings.logger.own.items()}}
     return dict(values)

@@ -1,0 +1,55 @@
+"""Memory and the garbage collector are set for processes of ours alone, and help there."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from discerna.allocator import USERS_OWN
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+
+LOOK = """
+import gc, sys
+from discerna import allocator, console, own_process
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+if "ours" in sys.argv: own_process.claim()
+with console.heavy_imports():
+    import numpy as np
+print(allocator.keep_blocks(), gc.get_freeze_count() > 0, gc.isenabled())
+before = resident()
+np.ones(100_000_000, np.uint8)
+print(resident() - before > 90_000_000)
+"""
+
+
+def looked(*arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, *arguments],
+        env={**{k: v for k, v in os.environ.items() if not k.startswith(USERS_OWN)}, **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_blocks_stay_with_a_process_of_ours():
+    assert looked("ours") == ["True True True", "True"]
+
+
+def test_a_program_that_imports_us_keeps_its_ways():
+    assert looked() == ["False False True", "False"]
+
+
+@pytest.mark.parametrize("variable", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_who_has_chosen_an_allocator_keeps_it(variable):
+    value = "2" if variable == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=2"
+    assert looked("ours", **{variable: value})[0].startswith("False")
+
+
+def test_a_collector_that_is_off_stays_off():
+    script = "import gc; gc.disable()\nfrom discerna import console\nwith console.heavy_imports(): pass\n"
+    script += "print(gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
