@@ -99,11 +99,10 @@ def test_a_picture_that_changes_between_two_trainings_is_seen(train, photographs
         os.utime(path, (LONG_AGO, LONG_AGO))
 
 
-def test_the_place_is_told_and_is_in_no_model(train, tmp_path, caplog):
+def test_the_place_is_told_and_is_in_no_model(train, tmp_path, capsys):
     place = tmp_path / "a place of mine"
-    with caplog.at_level("INFO", "discerna"):
-        _, done = train(loading={"cache": place})
-    assert f"{place}" in caplog.text and "GiB" in caplog.text
+    _, done = train(loading={"cache": place})
+    assert f" GiB in {place}" in capsys.readouterr().err
     for file in done.output.iterdir():
         assert b"a place of mine" not in file.read_bytes()
     assert json.loads((done.run / "settings.json").read_text())["settings"]["loading"]["cache"] == str(place)

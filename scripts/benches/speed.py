@@ -86,20 +86,27 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=160, help="of the training")
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--start", action="store_true", help="measure only what passes before the first step")
     parser.add_argument("--json", type=Path, help="keep all measurements in this file")
     parser.add_argument("--chart", type=Path, help="draw the rates of training into this file")
     given = parser.parse_args(arguments)
     with pictures(given.kinds, given.pictures) as folders:
         run = Run(given.rounds, next(iter(folders.values())).with_name("cache"))
         for number in range(given.rounds):
-            work = list(_measurements(folders))
+            work = [
+                (name, command)
+                for name, command in _measurements(folders)
+                if not given.start or name in START
+            ]
             random.Random(number).shuffle(work)
             # Scoring needs a model that training has written.
             for name, command in sorted(work, key=lambda one: one[0].startswith("score")):
                 run.take(name, *command)
                 print(".", end="", flush=True, file=sys.stderr)
         print(file=sys.stderr)
-    for text in (of_network(run), of_training(run, given.kinds), of_start(run)):
+    for text in (
+        [of_start(run)] if given.start else [of_network(run), of_training(run, given.kinds), of_start(run)]
+    ):
         print(text, end="\n\n")
     if given.json:
         given.json.write_text(json.dumps(run.found, indent=2))
@@ -118,10 +125,8 @@ def _measurements(folders: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
             yield f"{part}, {kind}", ["-m", "benches.speed_parts", part, str(folder)]
 
 
-ONCE = (
-    *("ceiling", "ceiling-fp32", "forward", "forward-fp32"),
-    *("step", "bare-step", "libraries", "start", "help", "hydra-help"),
-)
+START = ("libraries", "start", "help", "hydra-help")
+ONCE = ("ceiling", "ceiling-fp32", "forward", "forward-fp32", "step", "bare-step", *START)
 """Parts that do not depend on the pictures."""
 
 

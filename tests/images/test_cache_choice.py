@@ -29,8 +29,9 @@ def test_the_users_cache_folder_by_default(tmp_path):
     place, choice = chosen()
     assert place.folder == tmp_path / "home" / "discerna" / "pictures"
     assert place.folder.stat().st_mode & 0o777 == 0o700
-    assert choice.value == str(place.folder)
-    assert "for later epochs and trainings; up to" in choice.reason and "GiB" in choice.reason
+    assert choice.value == "on"
+    assert choice.reason.startswith("later epochs and trainings find pictures decoded: up to ")
+    assert choice.reason.endswith(f" GiB in {place.folder}")
 
 
 def test_off(monkeypatch):
@@ -80,10 +81,10 @@ def test_no_cache_on_the_disk_of_another_machine_nor_in_memory(tmp_path, monkeyp
     assert place is None and f"is on {system}; loading.cache=DIR" in choice.reason
 
 
-def test_a_home_that_cannot_be_written(tmp_path):
+def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "home").write_text("")
     assert chosen()[0].folder.is_relative_to(tmp_path / "temporary")
-    (tmp_path / "temporary").write_text("")
+    monkeypatch.setattr(cache_choice.tempfile, "gettempdir", lambda: str(tmp_path / "home"))
     place, choice = chosen()
     assert place is None and "cannot be written" in choice.reason
 

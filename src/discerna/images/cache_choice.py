@@ -94,7 +94,7 @@ def _usual(loading: TrainLoadingSettings) -> tuple[CachePlace | None, Choice]:
         if system in REMOTE | IN_MEMORY:
             reason = f"{shown(str(folder))} is on {system}"
         elif _is_ready(folder):
-            return _at(folder, loading, "decoded pictures, for later epochs and trainings")
+            return _at(folder, loading, "later epochs and trainings find pictures decoded")
         else:
             reason = f"{shown(str(folder))} cannot be written, or by others as well"
     return None, Choice("off", f"{reason}; loading.cache=DIR names a place")
@@ -103,10 +103,14 @@ def _usual(loading: TrainLoadingSettings) -> tuple[CachePlace | None, Choice]:
 def _at(folder: Path, loading: TrainLoadingSettings, why: str) -> tuple[CachePlace, Choice]:
     if loading.cache_gib != "auto":
         limit = int(loading.cache_gib * GIB)
-        return CachePlace(folder, limit), Choice(str(folder), f"{why}; up to {loading.cache_gib:g} GiB")
+        return CachePlace(folder, limit), _told(folder, limit, why)
     # What a cache holds counts as free: it is removed when there is no room.
     limit = min(MOST, (shutil.disk_usage(folder).free + _taken(folder)) // SHARE)
-    return CachePlace(folder, limit), Choice(str(folder), f"{why}; up to {limit / GIB:.1f} GiB")
+    return CachePlace(folder, limit), _told(folder, limit, why)
+
+
+def _told(folder: Path, limit: int, why: str) -> Choice:
+    return Choice("on", f"{why}: up to {limit / GIB:.3g} GiB in {shown(str(folder))}")
 
 
 def _taken(folder: Path) -> int:

@@ -1,8 +1,8 @@
 """Decoded pictures kept on disk between epochs, trainings and processes, exactly as `decode_detail` gave them.
 
 A file for each picture, named by its path and how it was decoded; it says for which size and times of the picture's
-file it stands, and is made anew when they differ. Written aside and renamed, so that any number of processes may share a
-cache: whoever is first writes, and what two write at once is the same. Nothing is lost with it: delete it at any time.
+file it stands, and is made anew when they differ. Written aside and renamed, so that any number of processes may
+share a cache: whoever is first writes, and what two write at once is the same. It may be deleted at any time.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ from discerna.training.sameness import check_same, is_extended
 from discerna.training.sharding import refuse_what_cannot_be_sharded
 from discerna.training.time_budget import TimeBudget
 from discerna.training.trainer import find_rate
-from discerna.wording import align, shown
+from discerna.wording import align
 
 LOG = logging.getLogger("discerna")
 
@@ -350,7 +350,7 @@ def _tell_start(
         for name, choice in choices.items()
         if choice.reason != OFF
     ]
-    rows += [*machine.lines(), ("cache", shown(cache.value), cache.reason)]
+    rows += [*machine.lines(), ("cache", cache.value, cache.reason)]
     LOG.info("%s", align(rows, indent="  "))
     if plan.processes > 1:
         own_statistics = plan.smallest > 1 and not machine.sync_batchnorm.value
