@@ -40,7 +40,7 @@ def ceiling(folder: Path, precision: str, learns: bool) -> dict[str, float]:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             answers = network(pictures)
         if learns:
-            nn.functional.cross_entropy(answers.float(), labels).backward()
+            nn.functional.cross_entropy(answers.float(), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
 
@@ -87,7 +87,7 @@ def train(folder: Path, *more: str) -> dict[str, float]:
         overwrite=True,
         epochs=3,
         early_stopping="none",
-        **dict(text.split("=", 1) for text in more),  # type: ignore[arg-type]
+        **dict(text.split("=", 1) for text in more),
     )
     rows = done.epochs[1:]
     validated = len(list((folder / "valid").rglob("*.*"))) * (len(times) // 2 - 1)
@@ -161,7 +161,7 @@ def bare_step(folder: Path) -> dict[str, float]:
         for batch in read_here(dataset, batches, torch.get_num_threads()):
             with torch.autocast("cpu", torch.bfloat16, enabled=_auto() == "bf16"):
                 answers = network(normalise(batch.pictures, spec))
-            nn.functional.cross_entropy(answers.float(), batch.labels).backward()
+            nn.functional.cross_entropy(answers.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
         rates.append((time.perf_counter() - began) / len(batches))
@@ -194,7 +194,7 @@ def plain(folder: Path) -> dict[str, float]:
         began = time.perf_counter()
         for pictures, labels in loader:
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(pictures), labels).backward()
+            nn.functional.cross_entropy(network(pictures), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return {"rate": len(loader.dataset) / (time.perf_counter() - began)}
 

@@ -48,7 +48,8 @@ def _placed(image: Image.Image, spec: Preprocessing, settings: AugmentationSetti
     """The square that is looked at further: a random part, the whole at a random place, or what scoring sees."""
     if _crops(settings):
         whole = _croppable(image, spec)
-        box = _random_box(whole.size, settings.crop_scale, random.Random(mix(key, "crop")))
+        scale = [float(share) for share in settings.crop_scale]
+        box = _random_box(whole.size, scale, random.Random(mix(key, "crop")))
         return whole.resize((spec.size, spec.size), RESAMPLING[spec.interpolation], box=box)
     if settings.random_crop:
         draw = random.Random(mix(key, "random_crop"))
