@@ -50,7 +50,12 @@ class Doors:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=root,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(root)},
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "TMPDIR": str(root),
+                    "DISCERNA_CACHE": "off",  # a folder of its own would be a file outside
+                },
             )
         told = self._answer("the start", 180)
         self.good = {kind: Path(path) for kind, path in told["good"].items()}

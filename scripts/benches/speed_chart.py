@@ -25,9 +25,10 @@ def draw(rates: dict[str, dict[str, float]], ceiling: float, place: Path) -> Non
         spots = [number + (place_in_group - 1) * height for number in range(len(rates))]
         axes.barh(spots, shares, height * 0.92, label=name, color=colour)
         for spot, share in zip(spots, shares, strict=True):
-            axes.text(share + 0.01, spot, f"{share:.2f}", va="center", fontsize=8, color="#57606a")
+            ink = "white" if part == "train" else "#24292f"
+            axes.text(share - 0.01, spot, f"{share:.2f}", va="center", ha="right", fontsize=8, color=ink)
     axes.axvline(1, color="#24292f", linewidth=1)
-    axes.text(1.0, -0.62, "the network alone, as discerna computes", ha="right", va="bottom", fontsize=8)
+    axes.text(0.99, -0.5, "the network alone, as discerna computes", ha="right", va="bottom", fontsize=8)
     axes.set_yticks(range(len(rates)), list(rates))
     axes.set_ylim(len(rates) - 0.5, -0.75)
     axes.set_xlim(0, 1.12)
@@ -35,6 +36,6 @@ def draw(rates: dict[str, dict[str, float]], ceiling: float, place: Path) -> Non
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
+    figure.legend(loc="upper center", ncol=len(PARTS), frameon=False, fontsize=8)
     figure.savefig(place)

@@ -1,11 +1,12 @@
+import hashlib
 import os
 import pickle
-import random
 import resource
+import subprocess
+import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -368,17 +369,30 @@ def test_a_disk_that_fills_up_leaves_nothing_half(files, place):
     assert len(entries(place)) == 1, "it is not tried again in this training"
 
 
-def _read_all(place, files, seed):
-    cache = PictureCache(place, PLENTY, DETAIL)
-    order = list(range(len(files))) * 3
-    random.Random(seed).shuffle(order)
-    return {i: cache.picture(files[i]).tobytes() for i in order}
+READ_ALL = """
+import hashlib, random, sys
+from pathlib import Path
+from discerna.images.detail import Detail
+from discerna.images.picture_cache import PictureCache
+place, seed, *files = sys.argv[1:]
+cache = PictureCache(Path(place), 10**8, Detail(60, longest=False, interpolation="bilinear"))
+order = files * 3
+random.Random(seed).shuffle(order)
+for path in order:
+    print(path, hashlib.sha256(cache.picture(path).tobytes()).hexdigest())
+"""
 
 
 def test_many_processes_share_one(files, place):
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(_read_all, [place] * 4, [files] * 4, range(4)))
-    assert all(one == {i: expected(path) for i, path in enumerate(files)} for one in found)
+    command = [sys.executable, "-c", READ_ALL, str(place)]
+    started = [
+        subprocess.Popen([*command, str(seed), *files], stdout=subprocess.PIPE, text=True)
+        for seed in range(4)
+    ]
+    wanted = {f"{path} {hashlib.sha256(expected(path)).hexdigest()}" for path in files}
+    for process in started:
+        told, _ = process.communicate()
+        assert process.returncode == 0 and set(told.splitlines()) == wanted
     assert len(entries(place)) == 8
 
 
