@@ -87,11 +87,19 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--pictures", type=int, default=160, help="of the training")
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--start", action="store_true", help="measure only what passes before the first step")
+    parser.add_argument(
+        "--memory", action="store_true", help="measure only the memory of scoring 1,000 and 100,000"
+    )
     parser.add_argument("--json", type=Path, help="keep all measurements in this file")
     parser.add_argument("--chart", type=Path, help="draw the rates of training into this file")
     given = parser.parse_args(arguments)
+    if given.start or given.memory:
+        given.kinds = given.kinds[:1]
     with pictures(given.kinds, given.pictures) as folders:
         run = Run(given.rounds, next(iter(folders.values())).with_name("cache"))
+        if given.memory:
+            print(of_memory(run, next(iter(folders.values()))))
+            return
         for number in range(given.rounds):
             work = [
                 (name, command)
@@ -167,6 +175,16 @@ def of_training(run: Run, kinds: list[str]) -> str:
         ]
         lines.append(f"| {kind} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def of_memory(run: Run, folder: Path) -> str:
+    """What scoring many pictures takes."""
+    parts = ["-m", "benches.speed_parts"]
+    run.take("step", *parts, "step", str(folder))
+    for count in ("1000", "100000"):
+        run.take(count, *parts, "score-many", str(folder), count)
+    few, many = (run.middle(count, "private") / 1e6 for count in ("1000", "100000"))
+    return f"score: {few:.0f} MB with 1,000 pictures, {many:.0f} MB with 100,000: {many / few:.3f}"
 
 
 def of_start(run: Run) -> str:

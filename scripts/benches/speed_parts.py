@@ -250,6 +250,26 @@ def score(folder: Path) -> dict[str, float]:
     return {"rate": rates[-1]}
 
 
+def score_many(folder: Path, count: str) -> dict[str, float]:
+    """Scores of so many pictures by the network of `step`; what counts is the memory."""
+    import discerna
+    from benches import linear_network as linear_network  # it registers itself
+    from discerna.directories.image_dir import ImageDirectory
+
+    small, many = _smallest_pictures(folder), folder / f"many{count}"
+    sources = sorted(small.rglob("*.png"))
+    for number in range(int(count)):
+        file = many / f"label{number % LABELS}" / f"{number}.png"
+        if number < LABELS:
+            file.parent.mkdir(parents=True)
+        file.hardlink_to(sources[number % len(sources)])
+    predictor = discerna.load(folder / "linear" / "model", device="cpu")
+    index = ImageDirectory.open(many, setting="data")
+    began = time.perf_counter()
+    scored = sum(len(batch.indices) for batch in predictor.stream(index, batch_size=32, workers=0))
+    return {"rate": scored / (time.perf_counter() - began)}
+
+
 def libraries(folder: Path) -> dict[str, float]:
     """What no start can be without: the libraries and the network."""
     import lightning.pytorch
@@ -381,6 +401,7 @@ PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "plain": plain,
     "lightning": lightning,
     "score": score,
+    "score-many": score_many,
     "step": step,
     "bare-step": bare_step,
     "libraries": libraries,
