@@ -38,6 +38,15 @@ def test_blocks_stay_with_a_process_of_ours():
     assert looked("ours") == ["True True True", "True"]
 
 
+def test_no_library_complains_at_the_end(tmp_path):
+    """Some count what of theirs is left when Python ends."""
+    command = ["create", "network=squeezenet1_1", f"output={tmp_path / 'm'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "discerna", *command], capture_output=True, text=True, check=True
+    )
+    assert "leaked" not in done.stderr
+
+
 def test_a_program_that_imports_us_keeps_its_ways():
     assert looked() == ["False False True", "False"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
@@ -212,6 +213,7 @@ def heavy_imports() -> Iterator[None]:
     finally:
         if own_process.is_ours():
             gc.freeze()
+            atexit.register(gc.unfreeze)  # libraries that count what is left at the end would complain
         if collects:
             gc.enable()
 
