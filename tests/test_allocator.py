@@ -1,6 +1,7 @@
 """Memory and the garbage collector are set for processes of ours alone, and help there."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -8,7 +9,9 @@ import pytest
 
 from discerna.allocator import USERS_OWN
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+of_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other allocators are left as they are"
+)
 
 LOOK = """
 import gc, sys
@@ -34,6 +37,7 @@ def looked(*arguments, **environment):
     return done.stdout.splitlines()
 
 
+@of_glibc
 def test_blocks_stay_with_a_process_of_ours():
     assert looked("ours") == ["True True True", "True"]
 
@@ -47,10 +51,12 @@ def test_no_library_complains_at_the_end(tmp_path):
     assert "leaked" not in done.stderr
 
 
+@of_glibc
 def test_a_program_that_imports_us_keeps_its_ways():
     assert looked() == ["False False True", "False"]
 
 
+@of_glibc
 @pytest.mark.parametrize("variable", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
 def test_who_has_chosen_an_allocator_keeps_it(variable):
     value = "2" if variable == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=2"

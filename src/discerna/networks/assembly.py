@@ -86,7 +86,7 @@ def create_untrained(
         arguments = {"transform_input": True, **arguments}
     arguments = with_size(architecture, arguments, preprocessing.size)
     head = head_names(architecture, arguments)
-    _check_runs(architecture, arguments, preprocessing.size)
+    _refuse_size(architecture, arguments, preprocessing.size)
     path = source.fetched(progress) if source else None
     with seeded(random_seed):
         made = built(architecture, UNTRAINED_LABELS, arguments)
@@ -133,7 +133,7 @@ def network_for_labels(
             remedy=f"make another with discerna create network={spec.network} image_size={image_size}",
         )
     preprocessing = spec.preprocessing.scaled(image_size) if image_size else spec.preprocessing
-    _check_runs(architecture, spec.arguments, preprocessing.size)
+    _refuse_size(architecture, spec.arguments, preprocessing.size)
     keeps_head = spec.labels == list(labels)
     if spec.labels and not keeps_head:
         LOG.info("the labels are not those of the model, so its head is made afresh")
@@ -147,7 +147,7 @@ def network_for_labels(
     return network, replace(spec, state="trained", labels=list(labels), preprocessing=preprocessing)
 
 
-def _check_runs(architecture: Architecture, arguments: Mapping[str, Any], size: int) -> None:
+def _refuse_size(architecture: Architecture, arguments: Mapping[str, Any], size: int) -> None:
     """Refuse a picture size that the network cannot take; torchvision's are known to take their own."""
     as_it_is = all(key == architecture.size_argument and value == size for key, value in arguments.items())
     if not (architecture.cls and as_it_is and size == default_preprocessing(architecture).size):
