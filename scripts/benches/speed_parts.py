@@ -5,21 +5,20 @@ Prints one JSON object: `rate` in pictures a second or `seconds`, and `private`,
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
 import json
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LABELS, BATCH, SIDE = 4, 16, 224
-STANDARD = 1
-"""Where the result goes."""
+from benches.changed_at_import import at_import
+from benches.own_memory import most_private
+from benches.plain_loops import lightning, plain
+from benches.speed_network import BATCH, LABELS, SIDE, make_network
+from benches.speed_start import help_text, hydra_help, libraries, start
+
 WARM, STEPS = 4, 30
 """Steps before the clock runs, and while it does."""
 
@@ -29,7 +28,7 @@ def ceiling(folder: Path, precision: str, learns: bool) -> dict[str, float]:
     import torch
     from torch import nn
 
-    network = _network().to(memory_format=torch.channels_last)
+    network = make_network().to(memory_format=torch.channels_last)
     pictures = torch.rand(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % LABELS
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
@@ -77,7 +76,7 @@ def train(folder: Path, *more: str) -> dict[str, float]:
     import discerna
 
     times: list[float] = []
-    _at_import("discerna.training.classifier", lambda module: _time_validation(module.Classifier, times))
+    at_import("discerna.training.classifier", lambda module: _time_validation(module.Classifier, times))
     done = discerna.train(
         model="resnet18",
         image_size=SIDE,
@@ -181,59 +180,6 @@ def _smallest_pictures(folder: Path) -> Path:
     return place
 
 
-def plain(folder: Path) -> dict[str, float]:
-    """A PyTorch loop as tutorials have it, in fp32; the second epoch."""
-    import torch
-    from torch import nn
-
-    network = _network()
-    optimizer = torch.optim.AdamW(network.parameters())
-    loader = _tutorial_loader(folder)
-    network.train()
-    for _ in range(2):
-        began = time.perf_counter()
-        for pictures, labels in loader:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(network(pictures), labels).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return {"rate": len(loader.dataset) / (time.perf_counter() - began)}
-
-
-def lightning(folder: Path) -> dict[str, float]:
-    """The same as a LightningModule with a bare Trainer."""
-    import torch
-    from lightning.pytorch import LightningModule, Trainer
-    from torch import nn
-
-    times: list[float] = []
-
-    class Plain(LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = _network()
-
-        def training_step(self, batch: Any, number: int) -> Any:
-            pictures, labels = batch
-            return nn.functional.cross_entropy(self.network(pictures), labels)
-
-        def on_train_epoch_start(self) -> None:
-            times.append(time.perf_counter())
-
-        def on_train_epoch_end(self) -> None:
-            times.append(time.perf_counter())
-
-        def configure_optimizers(self) -> Any:
-            return torch.optim.AdamW(self.parameters())
-
-    loader = _tutorial_loader(folder)
-    trainer = Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False,
-    )  # fmt: skip
-    trainer.fit(Plain(), loader)
-    return {"rate": len(loader.dataset) / (times[-1] - times[-2])}
-
-
 def score(folder: Path) -> dict[str, float]:
     """`discerna score` of a trained model, its start left out."""
     import discerna
@@ -270,127 +216,6 @@ def score_many(folder: Path, count: str) -> dict[str, float]:
     return {"rate": scored / (time.perf_counter() - began)}
 
 
-def libraries(folder: Path) -> dict[str, float]:
-    """What no start can be without: the libraries and the network."""
-    import lightning.pytorch
-    import torch
-    import torchvision
-
-    _network()
-    assert all((lightning.pytorch, torch, torchvision))
-    _end()  # as the other: what an interpreter does at its end is not measured
-    return {}
-
-
-def start(folder: Path) -> dict[str, float]:
-    """`discerna train` until its first step begins, where the process ends."""
-    _at_import(
-        "discerna.training.classifier", lambda module: setattr(module.Classifier, "training_step", _end)
-    )
-    from discerna import cli
-
-    sys.argv = ["discerna", "train", "model=resnet18", f"image_size={SIDE}", f"train_data={folder / 'train'}"]
-    sys.argv += [f"valid_data={folder / 'valid'}", f"output={folder / 'start' / 'model'}", "overwrite=true"]
-    raise SystemExit(cli.main())
-
-
-def help_text(folder: Path) -> dict[str, float]:
-    """`discerna train --help`."""
-    from discerna import cli
-
-    sys.argv = ["discerna", "train", "--help"]
-    return {"code": float(cli.main())}
-
-
-def hydra_help(folder: Path) -> dict[str, float]:
-    """The same of an application that has nothing but Hydra and one setting."""
-    import hydra
-    from omegaconf import OmegaConf
-
-    (folder / "bare.yaml").write_text(OmegaConf.to_yaml({"rate": 1}))
-    sys.argv = ["bare", "--help"]
-    with suppress(SystemExit):
-        hydra.main(version_base="1.3", config_path=str(folder), config_name="bare")(lambda settings: None)()
-    return {"code": 0.0}
-
-
-def _at_import(name: str, then: Callable[[Any], None]) -> None:
-    """Change a module as soon as it is imported, and not before."""
-
-    class Finder(importlib.abc.MetaPathFinder):
-        def find_spec(self, wanted: str, path: Any = None, target: Any = None) -> Any:
-            if wanted != name:
-                return None
-            sys.meta_path.remove(self)
-            spec = importlib.util.find_spec(name)
-            assert spec is not None and spec.loader is not None
-            load = spec.loader.exec_module
-
-            def load_and_change(module: Any) -> None:
-                load(module)
-                then(module)
-
-            spec.loader.exec_module = load_and_change  # type: ignore[method-assign]
-            return spec
-
-    sys.meta_path.insert(0, Finder())
-
-
-def _end(*of_step: Any) -> None:
-    _tell({})
-    os._exit(0)
-
-
-def _tell(found: dict[str, float]) -> None:
-    os.write(STANDARD, json.dumps(found).encode())
-
-
-def _network() -> Any:
-    from torchvision.models import resnet18
-
-    return resnet18(num_classes=LABELS)
-
-
-def _tutorial_loader(folder: Path) -> Any:
-    from torch.utils.data import DataLoader
-    from torchvision import transforms
-    from torchvision.datasets import ImageFolder
-
-    recipe = transforms.Compose(
-        [
-            transforms.RandomResizedCrop(SIDE, scale=(0.8, 1.0)),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize([0.5] * 3, [0.25] * 3),
-        ]
-    )
-    return DataLoader(ImageFolder(str(folder / "train"), recipe), BATCH, shuffle=True)
-
-
-@contextmanager
-def most_private() -> Iterator[list[int]]:
-    """The most memory that belongs to this process alone, mapped files apart; looked at ten times a second."""
-    most, ended = [0], threading.Event()
-
-    def look() -> None:
-        while not ended.wait(0.1):
-            most[0] = max(most[0], _private())
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield most
-    finally:
-        ended.set()
-        thread.join()
-        most[0] = max(most[0], _private())
-
-
-def _private() -> int:
-    told = Path("/proc/self/smaps_rollup").read_text()
-    return 1024 * int(told.partition("Anonymous:")[2].split()[0])
-
-
 PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "ceiling": lambda folder: ceiling(folder, _auto(), learns=True),
     "ceiling-fp32": lambda folder: ceiling(folder, "fp32", learns=True),
@@ -423,7 +248,7 @@ def _auto() -> str:
 
 if __name__ == "__main__":
     part, place, *rest = sys.argv[1:]
-    STANDARD = os.dup(1)
+    standard = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no result
     if part in AS_COMMANDS:
         from discerna import own_process
@@ -433,4 +258,4 @@ if __name__ == "__main__":
         keep_blocks()
     with most_private() as private:
         found = PARTS[part](Path(place), *rest)
-    _tell({**found, "private": private[0]})
+    os.write(standard, json.dumps({**found, "private": private[0]}).encode())
