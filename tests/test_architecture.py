@@ -14,7 +14,7 @@ SOURCE = Path(discerna.__path__[0])
 PLUGINS = SOURCE.parent / "hydra_plugins"
 FILES = sorted([*SOURCE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 
-LIGHT = {"errors", "progress", "wording", "version", "own_process"}
+LIGHT = {"errors", "progress", "wording", "version", "own_process", "ranks"}
 SETTINGS = LIGHT | {"settings"}
 MACHINE = SETTINGS | {"machine"}
 DIRECTORIES = SETTINGS | {"directories"}
@@ -34,6 +34,7 @@ ALLOWED = {
     "wording": set(),
     "version": set(),
     "own_process": set(),
+    "ranks": {"errors"},
     "allocator": {"own_process"},
     "settings": SETTINGS,
     "help_text": SETTINGS,

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from discerna import launch, machine
+from discerna import launch, ranks
 from discerna.composition import compose
 from discerna.progress import SILENT
 from discerna.settings.train import TrainSettings
@@ -106,4 +106,4 @@ def test_machines_are_counted(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     for here, there in ((4, 1), (2, 2), (1, 4)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
-        assert machine.machines(4) == there
+        assert ranks.machines(4) == there

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from discerna import launch, machine, slurm
+from discerna import launch, ranks, slurm
 from discerna.composition import compose
 from discerna.errors import Preempted
 from discerna.progress import SILENT
@@ -101,10 +101,10 @@ def test_which_job_is_requeued(told, tmp_path, monkeypatch, caplog):
 
 
 def test_how_many_srun_has_started(told, monkeypatch):
-    assert machine.launched() == 1  # sbatch's script
+    assert ranks.launched() == 1  # sbatch's script
     monkeypatch.setenv("SLURM_STEP_ID", "0")
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "2(x2)")
-    assert (machine.launched(), machine.launched_here(), machine.machines(4)) == (4, 2, 2)
+    assert (ranks.launched(), ranks.launched_here(), ranks.machines(4)) == (4, 2, 2)
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")  # a shell that srun has opened in a job for four
-    assert machine.launched() == 1
+    assert ranks.launched() == 1

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from discerna import console, launch, machine, own_process, slurm
+from discerna import console, launch, machine, own_process, ranks, slurm
 from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answered_for(folder: RunFolder, given: argparse.Namespace, action: Action) -> None:
     """Do the work; write how the run ended, unless who started this process does."""
-    if given.quiet or not machine.is_first_process():
+    if given.quiet or not ranks.is_first_process():
         action(folder, given)
         return
     folder = folder.restarted()
@@ -177,7 +177,7 @@ def _settings(folder: RunFolder, given: argparse.Namespace) -> TrainSettings:
 
 def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     settings = machine.as_started(_settings(folder, given))
-    first = machine.is_first_process()
+    first = ranks.is_first_process()
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
     own_process.claim()
@@ -203,7 +203,7 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
         # When a process ends with an error, the others lose their connection to it: that is no fault of theirs.
         if given.quiet and _appears(folder.error):
             raise ProcessError("another process of the training failed") from None
-        if machine.launched() > 1 and (told := _of_connection(error, settings)) is not None:
+        if ranks.launched() > 1 and (told := _of_connection(error, settings)) is not None:
             if isinstance(told, ProcessHangError):
                 folder.write_error(told)
             raise told from None
@@ -216,7 +216,7 @@ def _of_connection(error: BaseException, settings: TrainSettings) -> ProcessErro
     if any(sign in text for sign in ("Timed out waiting", "timed out", "timeout", "Timeout")):
         return ProcessHangError(
             "a process of the training hangs",
-            where=f"process {machine.rank()} of {machine.launched()} waited in vain for another",
+            where=f"process {ranks.rank()} of {ranks.launched()} waited in vain for another",
             accepted=f"it did not answer for launch.hang_timeout={settings.launch.hang_timeout:g} minutes",
             remedy="look at what the others do, as with py-spy dump; launch.max_restarts=3 would start again by itself",
         )
@@ -225,7 +225,7 @@ def _of_connection(error: BaseException, settings: TrainSettings) -> ProcessErro
             console.LOG.debug("%s", text)
             return ProcessError(
                 "another process of the training, or the connection to it, is gone",
-                where=f"process {machine.rank()} of {machine.launched()} says {sign}",
+                where=f"process {ranks.rank()} of {ranks.launched()} says {sign}",
                 remedy="the other one, or the system's log of its machine, tells why",
             )
     return None

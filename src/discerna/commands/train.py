@@ -17,6 +17,7 @@ from discerna.images.confusion_picture import confusion_picture
 from discerna.images.contact_sheet import sheet
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
+from discerna.ranks import is_first_process
 from discerna.results.evaluation import evaluate
 from discerna.results.mistakes import Mistakes
 from discerna.results.predictor import Predictor
@@ -44,7 +45,7 @@ def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT)
 def _run(settings: TrainSettings, folder: RunFolder, progress: Progress) -> RunResult:
     began = time.monotonic()
     # A process that trains alone is the first, whatever a cluster calls it.
-    first = machines.processes(settings.trainer).value == 1 or machines.is_first_process()
+    first = machines.processes(settings.trainer).value == 1 or is_first_process()
     if first:
         write_json(folder.environment, environment.describe())
     with tracked(settings, folder, first=first) as tracker:

@@ -11,7 +11,7 @@ from typing import Any
 import torch.distributed
 from lightning.pytorch import Callback, Trainer
 
-from discerna import machine
+from discerna import machine, ranks
 from discerna.checks.examination import examine
 from discerna.checks.findings import OF_FILES
 from discerna.checks.preflight import Bad, find_bad, refuse_bad, refuse_lost_labels
@@ -46,7 +46,7 @@ class BadPictures:
         """Both directories without the pictures that are known to be bad; every process leaves out the same."""
         directories = {"train_data": train, "valid_data": valid}
         # A process that trains alone is the first, whatever a cluster calls it.
-        if machine.processes(self._settings.trainer).value == 1 or machine.is_first_process():
+        if machine.processes(self._settings.trainer).value == 1 or ranks.is_first_process():
             bad = self._find(directories, progress)
             report = {where: _report(directory, bad[where]) for where, directory in directories.items()}
             write_json(self._folder.pictures, report)
@@ -112,7 +112,7 @@ class BadPictures:
         directory = self._used[where]
         line = {"where": where, **_told(directory, i, error, f"epoch {epoch + 1}")}
         try:
-            with self._folder.broken(machine.rank()).open("a", encoding="ascii") as file:
+            with self._folder.broken(ranks.rank()).open("a", encoding="ascii") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error_of_disk:  # no reason to lose the training
             LOG.warning("%s: not listed: %s", self._folder.pictures, error_of_disk.strerror)

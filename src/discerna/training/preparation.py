@@ -29,6 +29,7 @@ from discerna.networks.input_sizes import default_preprocessing
 from discerna.networks.registration import own_names
 from discerna.networks.skeletons import check_runs
 from discerna.progress import SILENT, Progress
+from discerna.ranks import is_first_process
 from discerna.recipes.auto import OFF, choose, waste
 from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
@@ -79,7 +80,7 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
         settings, folder, progress
     )  # before weights are fetched or made, which may take long
     _check_monitor(settings, data)
-    if processes.value == 1 or machines.is_first_process():
+    if processes.value == 1 or is_first_process():
         check_same(folder, settings, data, directory)
     if is_extended(folder, settings):  # planned anew, they would shrink again
         settings = replace(settings, start_size=None)
@@ -154,7 +155,7 @@ def _with_found_rate(
         own = replace(ready.settings, learning_rate=USUAL)
         trial = _classifier(copy.deepcopy(network), own, ready.spec, data, machine, plan, ready.began)
         found = find_rate(trial, data, own, machine)
-        if machines.is_first_process():
+        if is_first_process():
             decided.but(learning_rate=found.value, reason=found.reason).write(folder)
     else:
         found = Choice(decided.learning_rate, decided.reason)

@@ -12,9 +12,9 @@ import torch.distributed as dist
 from discerna.directories.checkpoint_files import checkpoints, is_whole, newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import DivergedError, OutOfMemoryError
-from discerna.machine import is_first_process
 from discerna.networks.assembly import has_batch_norm
 from discerna.progress import Progress
+from discerna.ranks import is_first_process
 from discerna.settings.train import TrainSettings
 from discerna.training.checkpoints import Origin
 from discerna.training.decisions import Decisions

@@ -26,8 +26,9 @@ from discerna.allocator import keep_blocks
 from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import Terminated
-from discerna.machine import Choice, Machine, machines
+from discerna.machine import Choice, Machine
 from discerna.progress import Progress
+from discerna.ranks import machines
 from discerna.settings.recipe import Recipe
 from discerna.settings.scheduler import PlateauSettings
 from discerna.settings.train import TrainSettings
