@@ -299,3 +299,19 @@ def test_a_checkpoint_that_does_not_fit_is_refused(train, tmp_path, change):
     torch.save(state, newest)
     with pytest.raises(InvalidModelDirectoryError, match="a checkpoint cannot be gone on from"):
         train(resume="auto")
+
+
+def test_a_run_from_before_a_setting_was_there_goes_on(train, tmp_path, monkeypatch):
+    train("whole")
+    train("cut", die_at=4)
+    stored = tmp_path / "cut.run/settings.json"
+    told = json.loads(stored.read_text())
+    del told["settings"]["plan"], told["settings"]["loading"]["cache"], told["settings"]["trainer"]["batch_finder"]
+    stored.write_text(json.dumps(told))
+    monkeypatch.setenv("DIE_AT", "0")
+    discerna.resume(tmp_path / "cut.run")
+    assert the_same(tmp_path, "whole", "cut")
+    del told["settings"]["loading"]["cache_gib"]
+    stored.write_text(json.dumps(told))
+    with pytest.raises(SettingsError, match=r"batch_size=4.*began with 8"):
+        train("cut", resume="auto", batch_size=4)

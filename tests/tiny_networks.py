@@ -1,6 +1,7 @@
 """Networks small enough for tests: `networks.modules=[tiny_networks]`, as a user's own would be."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from discerna.networks import register
 
@@ -28,3 +29,23 @@ def plain(num_labels: int) -> nn.Module:
         nn.Flatten(),
         nn.Linear(16, num_labels),
     )
+
+
+class Greedy(nn.Module):
+    """Has memory for so many pictures at once."""
+
+    def __init__(self, network: nn.Module, most: int) -> None:
+        super().__init__()
+        self.network = network
+        self.most = most
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        if self.training and pictures.device.type != "meta" and len(pictures) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        answer: Tensor = self.network(pictures)
+        return answer
+
+
+@register("greedy", image_size=16)
+def greedy(num_labels: int, most: int = 4) -> nn.Module:
+    return Greedy(plain(num_labels), most)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from discerna import console
-from discerna.errors import Preempted
+from discerna.errors import Preempted, SettingsError
 
 if TYPE_CHECKING:
     from discerna.commands.check import CheckResult
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from discerna.commands.register import RegisterResult
     from discerna.commands.score import ScoreResult
     from discerna.commands.split import SplitResult
+    from discerna.directories.plan_result import PlanResult
     from discerna.directories.run_result import RunResult
     from discerna.results.predictor import Predictor
     from discerna.runs.run import Run
@@ -28,6 +29,14 @@ PathLike = str | os.PathLike[str]
 def train(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **settings: Any) -> RunResult:
     """Train a model; settings as on the command line: `epochs=3, optimizer="sgd", trainer={"devices": 2}`."""
     return _trained({"model": model, "train_data": train_data, "valid_data": valid_data, **settings})
+
+
+def plan(*, model: PathLike, train_data: PathLike, valid_data: PathLike, **settings: Any) -> PlanResult:
+    """What such a training would take: time, memory and disk, from a few measured steps; nothing is trained."""
+    from discerna import planning
+
+    given = {"model": model, "train_data": train_data, "valid_data": valid_data, **settings, "plan": True}
+    return planning.plan(_settings("train", given), console.progress())
 
 
 def resume(run: PathLike, **settings: Any) -> RunResult:
@@ -52,8 +61,11 @@ def sweep(*, vary: Mapping[str, Any], **settings: Any) -> SweepResult:
 def _trained(given: dict[str, Any]) -> RunResult:
     from discerna import launch
 
+    settings = _settings("train", given)
+    if settings.plan:
+        raise SettingsError("a plan is no training", where="plan=True", remedy="call discerna.plan(...)")
     try:
-        return launch.train(_settings("train", given), console.progress())
+        return launch.train(settings, console.progress())
     except Preempted as stopped:
         console.LOG.info("stopped by %s; a checkpoint was written", stopped)
         if stopped.signal == "SIGINT":

@@ -161,10 +161,14 @@ def _run(verb: str, flags: argparse.Namespace, overrides: list[str]) -> None:
     settings = composition.compose(verb, overrides, source)
     result: Any
     if verb == "train":
-        from discerna import launch
+        from discerna import launch, planning
 
-        waits = not settings.launch.start
-        result = launch.prepare_only(settings) if waits else launch.train(settings, console.progress())
+        if settings.plan:
+            result = planning.plan(settings, console.progress())
+        elif not settings.launch.start:
+            result = launch.prepare_only(settings)
+        else:
+            result = launch.train(settings, console.progress())
     else:
         with console.heavy_imports():
             command = import_module(f"discerna.commands.{VERBS[verb].module}")

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -132,10 +132,17 @@ def train(settings: TrainSettings, progress: Progress) -> RunResult:
         return already
     folder, settings, hidden = prepare(settings)
     with recorded(folder, settings.networks.modules):
-        count = machine.processes(settings.trainer).value
-        if count == 1:
-            return run_here(settings, folder, progress)
-        return _run_several(settings, folder, hidden, count)
+        run(settings, folder, hidden, progress)
+    return RunResult.read(folder.result)
+
+
+def run(settings: TrainSettings, folder: RunFolder, hidden: dict[str, Any], progress: Progress) -> None:
+    """The training, or the plan of one, in as many processes as it has; what came of it is in the folder."""
+    count = machine.processes(settings.trainer).value
+    if count == 1:
+        run_here(settings, folder, progress)
+    else:
+        _run_several(settings, folder, hidden, count)
 
 
 @contextmanager
@@ -234,6 +241,14 @@ def _gone_on(folder: RunFolder, settings: TrainSettings) -> tuple[RunFolder, Tra
 
 def _begun(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str, Any]]:
     """A fresh run."""
+    settings, run = placed(settings)
+    refuse_existing_output(outcome(settings), overwrite=settings.overwrite)
+    folder, hidden = RunFolder.begin(run, settings)
+    return folder, settings, hidden
+
+
+def placed(settings: TrainSettings) -> tuple[TrainSettings, Path]:
+    """The settings with an output and a seed, and the place of the run folder; refuses an output among the inputs."""
     if settings.output is None:
         base = Path("runs").absolute() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         run = base
@@ -246,24 +261,32 @@ def _begun(settings: TrainSettings) -> tuple[RunFolder, TrainSettings, dict[str,
         run = settings.output.with_name(f"{settings.output.name}.run")
     if settings.random_seed is None:
         settings = replace(settings, random_seed=secrets.randbits(63))
-    assert settings.output is not None
     inputs = [settings.train_data, settings.valid_data]
     inputs += [Path(settings.model)] if settings.model_is_directory else []
     inputs += [settings.transforms] if settings.transforms else []
-    refuse_inside(settings.output, inputs)
-    refuse_existing_output(settings.output, overwrite=settings.overwrite)
-    folder, hidden = RunFolder.begin(run, settings)
-    return folder, settings, hidden
+    refuse_inside(outcome(settings), inputs)
+    return settings, run
 
 
-def run_here(settings: TrainSettings, folder: RunFolder, progress: Progress) -> RunResult:
-    """The training in this process, its notes also in the run folder."""
+def outcome(settings: TrainSettings) -> Path:
+    """Where the model goes, which is settled."""
+    assert settings.output is not None
+    return settings.output
+
+
+def work_of(settings: TrainSettings) -> Callable[[TrainSettings, RunFolder, Progress], object]:
+    """What a process of a training does."""
     with console.heavy_imports():
-        from discerna.commands.train import run
+        from discerna.commands import plan, train
+    return plan.run if settings.plan else train.run
 
+
+def run_here(settings: TrainSettings, folder: RunFolder, progress: Progress) -> None:
+    """The training in this process, its notes also in the run folder."""
+    work = work_of(settings)
     handler = console.log_to(folder.log)
     try:
-        return run(settings, folder, progress)
+        work(settings, folder, progress)
     except DiscernaError as error:
         console.LOG.debug("failed: %s", error)
         raise
@@ -321,7 +344,7 @@ LAUNCH_VARIABLES = frozenset(
 """What a surrounding launcher leaves in the environment; a job must not take itself for one of its workers."""
 
 
-def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, Any], count: int) -> RunResult:
+def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, Any], count: int) -> None:
     command = [*_worker_command(folder, count, settings.networks.modules), "--quiet"]
     try:
         code = _run_job(command, hidden, folder.lock)
@@ -331,7 +354,6 @@ def _run_several(settings: TrainSettings, folder: RunFolder, hidden: dict[str, A
         raise
     if code != 0:
         raise _failure(folder, code)
-    return RunResult.read(folder.result)
 
 
 def _failure(folder: RunFolder, code: int) -> BaseException:

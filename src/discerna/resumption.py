@@ -12,6 +12,7 @@ from discerna.directories.run_folder import RunFolder
 from discerna.directories.run_result import RunResult
 from discerna.errors import RunNotFoundError, SettingsError, combined
 from discerna.settings.build import absolute, flat, plain
+from discerna.settings.keys import known_keys
 from discerna.settings.secrets import MASK, masked
 from discerna.settings.train import TrainSettings
 from discerna.wording import as_typed, shown
@@ -19,11 +20,11 @@ from discerna.wording import as_typed, shown
 AUTO = "auto"
 
 FREE = (
-    "resume", "force", "overwrite", "output", "registry", "experiment_name", "check", "max_minutes", "networks",
+    "resume", "force", "plan", "overwrite", "output", "registry", "experiment_name", "check", "max_minutes", "networks",
     "on_nan", "rollback_rate", "rollback_times", "checkpoint", "launch", "logger", "epochs",
     "loading.workers", "loading.on_bad", "loading.max_bad", "loading.cache", "loading.cache_gib",
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads",
-    "trainer.accumulate_grad_batches", "trainer.deterministic", "trainer.benchmark", "trainer.detect_anomaly",
+    "trainer.accumulate_grad_batches", "trainer.batch_finder", "trainer.deterministic", "trainer.benchmark", "trainer.detect_anomaly",
     "trainer.inference_mode", "trainer.log_every_n_steps", "trainer.enable_model_summary", "trainer.profiler",
     "trainer.num_sanity_val_steps",
     "sweep", "space", "early_termination",
@@ -59,7 +60,7 @@ def with_typed(
     stored: Mapping[str, Any], composed: Mapping[str, Any], typed: Mapping[str, str]
 ) -> dict[str, Any]:
     """The settings of a run with those in their place that were typed for going on with it."""
-    values = dict(stored)
+    values = _filled(stored, composed)
     for key in typed:
         if key in ("experiment", "recipe"):
             raise SettingsError(
@@ -79,6 +80,17 @@ def with_typed(
     return values
 
 
+def _filled(stored: Mapping[str, Any], composed: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored settings, and as they are by default those that there were not yet when the run began."""
+    values = dict(stored)
+    for key, value in composed.items():
+        before = values.setdefault(key, value)
+        # Of another choice of a group the defaults mean nothing.
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and before.get("name") == value.get("name"):
+            values[key] = _filled(before, value)
+    return values
+
+
 def _put(values: dict[str, Any], key: list[str], composed: Mapping[str, Any]) -> None:
     first, *rest = key
     if not rest:
@@ -95,9 +107,10 @@ def agreed(settings: TrainSettings, folder: RunFolder) -> TrainSettings:
     if settings.random_seed is None:  # one was drawn when it began
         settings = replace(settings, random_seed=stored["random_seed"])
     before, now = flat(stored), flat(masked(plain(settings)))
+    came_later = known_keys(TrainSettings).keys() - before.keys()
     faults = []
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) == now.get(key) or is_free(key):
+        if before.get(key) == now.get(key) or is_free(key) or key in came_later:
             continue
         faults.append(
             SettingsError(

@@ -34,6 +34,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """A rough time in words."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = seconds / 60
+    if minutes < 90:
+        return f"{minutes:.1f} min" if minutes < 10 else f"{round(minutes)} min"
+    return f"{minutes / 60:.1f} h"
+
+
+def amount(size: int) -> str:
+    """A rough number of bytes: `45 MiB`, `1.9 GiB`."""
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{max(1, round(size / 2**20))} MiB"
+
+
 def as_typed(path: Path) -> str:
     """The path as a person in this folder would type it."""
     here = Path.cwd()

@@ -181,14 +181,12 @@ def _be_worker(folder: RunFolder, given: argparse.Namespace) -> None:
     if not first:
         console.LOG.setLevel("WARNING")  # one log, one display
     own_process.claim()
-    with console.heavy_imports():
-        from discerna.commands.train import run
-
+    work = launch.work_of(settings)
     try:
         if first:
             launch.run_here(settings, folder, console.progress())
         else:
-            run(settings, folder, SILENT)
+            work(settings, folder, SILENT)
     except Preempted as stopped:
         if first:
             folder.write_stopped(stopped)

@@ -12,13 +12,13 @@ from discerna.directories.model_files import MANIFEST, file_digest
 from discerna.directories.run_folder import RunFolder, write_json
 from discerna.directories.run_result import RunResult
 from discerna.directories.write_aside import disk_failures
-from discerna.errors import OutOfMemoryError
 from discerna.images.confusion_picture import confusion_picture
 from discerna.images.contact_sheet import sheet
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
 from discerna.ranks import is_first_process
-from discerna.results.evaluation import evaluate
+from discerna.results.evaluation import BATCH, evaluate, with_smaller_batches
+from discerna.results.figures import Evaluation
 from discerna.results.mistakes import Mistakes
 from discerna.results.predictor import Predictor
 from discerna.settings.build import flat, plain
@@ -31,9 +31,6 @@ from discerna.training.trainer import FitOutcome
 from discerna.training.training_record import training_record
 
 LOG = logging.getLogger("discerna")
-
-BATCH = 32
-"""Pictures that are measured at once; no figure depends on it."""
 
 
 def run(settings: TrainSettings, folder: RunFolder, progress: Progress = SILENT) -> RunResult:
@@ -105,24 +102,21 @@ def _publish(
         before=folder.publishes,
     )
     predictor = Predictor.of(ModelDirectory.open(settings.output), device=machine.device.value)
-    batch_size = BATCH
-    while True:
+
+    def measure(batch_size: int) -> tuple[Evaluation, Mistakes]:
         mistakes = Mistakes(ready.data.valid, predictor.labels)
-        try:
-            found = evaluate(
-                predictor,
-                ready.data.valid,
-                setting="valid_data",
-                batch_size=batch_size,
-                workers=machine.workers.value,
-                progress=progress,
-                on_batch=mistakes.see if tracker.wants_pictures else None,
-            )
-            break
-        except OutOfMemoryError:  # fp32 takes more memory than the training may have
-            if batch_size == 1:
-                raise
-            batch_size //= 2
+        found = evaluate(
+            predictor,
+            ready.data.valid,
+            setting="valid_data",
+            batch_size=batch_size,
+            workers=machine.workers.value,
+            progress=progress,
+            on_batch=mistakes.see if tracker.wants_pictures else None,
+        )
+        return found, mistakes
+
+    found, mistakes = with_smaller_batches(measure, BATCH)  # fp32 takes more memory than the training may have
     tracker.model(settings.output, found.headline())
     if tracker.wants_pictures:
         confusion = confusion_picture(found.labels, found.confusions)

@@ -120,6 +120,11 @@ class RunFolder:
         """What the run came to, for programs."""
         return self.path / "result.json"
 
+    @property
+    def plan(self) -> Path:
+        """What the training would take, where it is only planned."""
+        return self.path / "plan.json"
+
     @classmethod
     def begin(cls, path: Path, settings: TrainSettings) -> tuple[RunFolder, dict[str, Any]]:
         """A fresh run folder with its settings; also the secrets, which the file does not hold."""

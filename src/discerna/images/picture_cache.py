@@ -97,7 +97,7 @@ class PictureCache:
         found = _state(path)
         if found is None or found.st_size < SMALLEST or ImageFile.LOAD_TRUNCATED_IMAGES:
             return decode_detail(path, self._detail)
-        key = hashlib.blake2b(os.fsencode(path) + b"\0" + self._how, digest_size=16).digest()
+        key = self._key(path)
         entry = self._entry(key)
         image = self._read(entry, key, found)
         if image is None:
@@ -107,6 +107,16 @@ class PictureCache:
                 if after is not None and _stamp(after) == _stamp(found):
                     self._write(entry, found, image)
         return image
+
+    def size(self, path: str) -> int:
+        """The bytes that are kept of a picture; 0: nothing."""
+        try:
+            return Path(self._entry(self._key(path))).stat().st_size
+        except OSError:
+            return 0
+
+    def _key(self, path: str) -> bytes:
+        return hashlib.blake2b(os.fsencode(path) + b"\0" + self._how, digest_size=16).digest()
 
     def _entry(self, key: bytes) -> str:
         name = key.hex()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 import numpy as np
 
 from discerna.directories.image_dir import ImageDirectory
 from discerna.directories.label_check import label_positions
-from discerna.errors import InvalidDatasetError
+from discerna.errors import InvalidDatasetError, OutOfMemoryError
 from discerna.progress import SILENT, Progress
 from discerna.results.figures import Evaluation
 from discerna.results.predictor import ScoredBatch, Scorer
@@ -20,6 +21,23 @@ from discerna.wording import counted, listed, shown
 LOG = logging.getLogger("discerna")
 
 SHOWN = 10
+
+BATCH = 32
+"""Pictures that a training measures at once."""
+
+
+T = TypeVar("T")
+
+
+def with_smaller_batches(measure: Callable[[int], T], batch_size: int) -> T:
+    """What `measure` gives for a batch size, halved as often as memory runs out: no figure depends on it."""
+    while True:
+        try:
+            return measure(batch_size)
+        except OutOfMemoryError:
+            if batch_size == 1:
+                raise
+            batch_size //= 2
 
 
 def evaluate(

@@ -56,6 +56,7 @@ class TrainSettings:
     overwrite: bool
     resume: Annotated[str, Verbatim("auto, or a run folder")] | None
     force: bool
+    plan: bool
     on_nan: Literal["stop", "rollback"]
     rollback_rate: Annotated[float, Below(0, 1)]
     rollback_times: Annotated[int, AtLeast(1)]

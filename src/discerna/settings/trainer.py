@@ -36,7 +36,7 @@ NOT_CONFIGURABLE = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """Lightning's Trainer arguments that are plain data; `channels_last`, `fused` and `threads` are ours."""
+    """Lightning's Trainer arguments that are plain data; `channels_last`, `fused`, `threads`, `batch_finder` are ours."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Devices
@@ -46,6 +46,7 @@ class TrainerSettings:
     fused: Literal["auto"] | bool
     threads: Literal["auto"] | Count
     accumulate_grad_batches: Count
+    batch_finder: bool
     gradient_clip_val: Literal["auto"] | Annotated[float, AtLeast(0)] | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
     sync_batchnorm: Literal["auto"] | bool
@@ -74,6 +75,20 @@ class TrainerSettings:
                 where=f"trainer.gradient_clip_algorithm={self.gradient_clip_algorithm}",
                 accepted="it needs trainer.gradient_clip_val",
                 remedy="set trainer.gradient_clip_val=1.0",
+            )
+        if self.batch_finder and self.accumulate_grad_batches > 1:
+            raise SettingsError(
+                "the pieces are typed and to be found",
+                where=f"trainer.batch_finder=true trainer.accumulate_grad_batches={self.accumulate_grad_batches}",
+                accepted="one of the two",
+                remedy="leave out trainer.accumulate_grad_batches",
+            )
+        if self.batch_finder and isinstance(self.limit_train_batches, float):
+            raise SettingsError(
+                "a share of an epoch's batches cannot be cut into pieces",
+                where=f"trainer.batch_finder=true trainer.limit_train_batches={self.limit_train_batches}",
+                accepted="a number of batches",
+                remedy="use trainer.limit_train_batches=N, or leave out trainer.batch_finder",
             )
         if self.limit_train_batches == 0 or self.limit_val_batches == 0 or self.max_steps == 0:
             raise SettingsError(

@@ -27,7 +27,7 @@ from discerna.sweeps.launchers import Launcher, split_off
 from discerna.sweeps.points import Point, Points
 from discerna.sweeps.space import Space, bare, from_mapping, split_space
 
-COMMON = ("output", "monitor", "resume", "overwrite", "force", "sweep", "space", "early_termination")
+COMMON = ("output", "monitor", "resume", "overwrite", "force", "plan", "sweep", "space", "early_termination")
 """Settings that all jobs share, with the group's own settings."""
 
 
@@ -209,6 +209,13 @@ def _refuse_single(first: TrainSettings) -> None:
             where=f"-m resume={first.resume}",
             accepted="jobs that are done are skipped, one that was cut goes on",
             remedy="leave it out; a single job goes on by discerna train resume=SWEEP/0.run",
+        )
+    if first.plan:
+        raise SettingsError(
+            "a plan is of one training",
+            where="-m plan=true",
+            accepted="jobs of a sweep may differ in all that it measures",
+            remedy="leave out -m, and give each setting one value",
         )
     if not first.launch.start:
         raise SettingsError(

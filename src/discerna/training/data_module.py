@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 
 from lightning.pytorch import LightningDataModule
@@ -22,9 +22,9 @@ from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
 from discerna.training.bad_pictures import BadPictures
-from discerna.training.batch_plan import BatchPlan
+from discerna.training.batch_plan import BatchPlan, Share
 from discerna.training.growing import growing
-from discerna.training.keyed_loader import Broke, Readers, TrainLoader, ValidationLoader
+from discerna.training.keyed_loader import Broke, Readers, TrainLoader, ValidationLoader, load
 
 LOG = logging.getLogger("discerna")
 
@@ -73,6 +73,7 @@ class PictureData(LightningDataModule):
         self._plan = plan
         self._readers = readers
         self._seed = settings.random_seed
+        self._kept = self._cache_of(needed(spec, recipe.augmentation))
         self._train_set = PictureDataset(
             self.train,
             spec,
@@ -80,7 +81,7 @@ class PictureData(LightningDataModule):
             recipe.augmentation,
             self._seed,
             growing(recipe.start_size, spec.size, settings.epochs),
-            self._read(needed(spec, recipe.augmentation)),
+            _read(self._kept, needed(spec, recipe.augmentation)),
         )
         self._valid_set = PictureDataset(
             self.valid,
@@ -88,7 +89,7 @@ class PictureData(LightningDataModule):
             label_positions(self.valid, self.labels, setting="valid_data", allow_missing=False),
             None,
             self._seed,
-            read=self._read(needed(spec, None)),
+            read=_read(self._cache_of(needed(spec, None)), needed(spec, None)),
         )
         if plan.batch_size > plan.pictures:
             LOG.warning(
@@ -98,17 +99,49 @@ class PictureData(LightningDataModule):
                 plan.pictures,
             )
 
-    def _read(self, detail: Detail | None) -> Callable[[str], Image.Image]:
-        """Path -> picture in as much detail as this training makes use of, out of the cache where it has it."""
+    def _cache_of(self, detail: Detail | None) -> PictureCache | None:
         if self.cache is None:
-            return partial(decode_detail, detail=detail)
+            return None
         writers = 2 * self._plan.processes * max(1, self._readers.workers)  # of training and of validation
-        return PictureCache(self.cache.folder, self.cache.limit, detail, writers).picture
+        return PictureCache(self.cache.folder, self.cache.limit, detail, writers)
 
     def batches(self, limit: float | None) -> int:
         """How many an epoch has, each a piece of a step; no more than Lightning's `limit_train_batches`."""
         count = len(self._plan.piece_sizes())
         return count if limit is None else min(count, limit) if type(limit) is int else int(count * limit)
+
+    def valid_batches(self, limit: float | None) -> int:
+        """How many batches of validation each process has; no more than Lightning's `limit_val_batches`."""
+        count = -(-(-(-len(self.valid) // self._plan.processes)) // self._valid_batch)
+        return count if limit is None else min(count, limit) if type(limit) is int else int(count * limit)
+
+    def first_batches(self, epoch: int, process: int, count: int, on_gpu: bool) -> Generator[None, None, None]:
+        """Read the first batches of an epoch, as a training would, for whoever wants to know how long it takes."""
+        shares = self._plan.shares(self._seed, epoch, process)[:count]
+        for _ in load(self._train_set, shares, epoch, self._readers, on_gpu, self._broke("train_data")):
+            yield
+
+    def some_valid_batches(self, process: int, count: int, on_gpu: bool) -> Generator[None, None, None]:
+        """Read batches of validation pictures out of all of them, as above; neighbours may be all alike."""
+        mine = range(process, len(self.valid), self._plan.processes)
+        size = self._valid_batch
+        apart = max(1, len(mine) // (count * size))
+        some = list(mine[::apart])[: count * size]
+        shares = [Share(some[i : i + size], size, [0]) for i in range(0, len(some), size)]
+        for _ in load(self._valid_set, shares, 0, self._readers, on_gpu, self._broke("valid_data")):
+            yield
+
+    def kept_size(self, epoch: int, process: int, count: int) -> float:
+        """The mean bytes that the cache has of a picture, as the first batches of an epoch have it."""
+        if self._kept is None:
+            return 0.0
+        shares = self._plan.shares(self._seed, epoch, process)[:count]
+        sizes = [self._kept.size(self.train.path(i % len(self.train))) for s in shares for i in s.pictures]
+        return sum(sizes) / len(sizes)
+
+    @property
+    def _valid_batch(self) -> int:
+        return max(1, self._plan.batch_size // (self._plan.processes * self._plan.pieces))
 
     def train_dataloader(self) -> TrainLoader:
         """Called by Lightning."""
@@ -120,8 +153,8 @@ class PictureData(LightningDataModule):
     def val_dataloader(self) -> ValidationLoader:
         """Called by Lightning."""
         assert self.trainer is not None
-        size = max(1, self._plan.batch_size // (self._plan.processes * self._plan.pieces))
-        return ValidationLoader(self._valid_set, size, self._readers, self.trainer, self._broke("valid_data"))
+        broke = self._broke("valid_data")
+        return ValidationLoader(self._valid_set, self._valid_batch, self._readers, self.trainer, broke)
 
     def _broke(self, where: str) -> Broke:
         def broke(i: int, error: UnreadablePictureError, epoch: int) -> None:
@@ -130,3 +163,8 @@ class PictureData(LightningDataModule):
             self.bad.broke(where, i, error, epoch)
 
         return broke
+
+
+def _read(cache: PictureCache | None, detail: Detail | None) -> Callable[[str], Image.Image]:
+    """Path -> picture in as much detail as this training makes use of, out of the cache where it has it."""
+    return partial(decode_detail, detail=detail) if cache is None else cache.picture

@@ -17,7 +17,8 @@ class Decisions:
     """Nothing at the start."""
 
     pieces: int | None = None
-    """Into how many each batch is cut, since memory ran out."""
+    """Into how many each batch is cut."""
+    pieces_reason: str = ""
     rollbacks: int = 0
     back_at: str | None = None
     """The checkpoint of the last rollback."""
@@ -54,5 +55,6 @@ def cut_smaller(settings: TrainSettings, pieces: int | None) -> TrainSettings:
         for name in ("limit_train_batches", "val_check_interval")
         if type(value := getattr(settings.trainer, name)) is int
     }
-    trainer = replace(settings.trainer, accumulate_grad_batches=pieces, **limits)
+    # Nothing is left to be found.
+    trainer = replace(settings.trainer, accumulate_grad_batches=pieces, batch_finder=False, **limits)
     return replace(settings, trainer=trainer)

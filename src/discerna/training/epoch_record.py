@@ -17,6 +17,7 @@ from discerna.progress import Advance, Progress
 from discerna.settings.train import TrainSettings
 from discerna.training.classifier import Classifier
 from discerna.training.keyed_loader import Work
+from discerna.wording import duration
 
 LOG = logging.getLogger("discerna")
 
@@ -197,10 +198,3 @@ COLUMNS: list[tuple[str, Any]] = [
 def width_of(title: str) -> int:
     """The width of a column: wide enough for its figures."""
     return max(len(title), 8 if title in ("rate", "top-5") else 5)
-
-
-def duration(seconds: float) -> str:
-    """A rough time in words."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -22,6 +22,7 @@ class BodyFreezing(Callback):
     def __init__(self, epochs: int, head: Collection[str]) -> None:
         self._epochs = epochs
         self._head = frozenset(head)
+        self._was_frozen = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """A training may go on in the midst of an epoch, whose start it does not see."""
@@ -29,13 +30,14 @@ class BodyFreezing(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Freeze or thaw, as the epoch's number says."""
+        before = self._was_frozen
         self._freeze(trainer, pl_module)
-        if trainer.current_epoch == self._epochs:
+        if before and not self._was_frozen:
             LOG.info("the body learns from now on")
 
     def _freeze(self, trainer: Trainer, pl_module: Any) -> None:
         network: nn.Module = pl_module.network
-        frozen = trainer.current_epoch < self._epochs
+        frozen = self._was_frozen = trainer.current_epoch < self._epochs
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name in self._head or not frozen)
             if frozen and name not in self._head:

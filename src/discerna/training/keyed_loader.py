@@ -77,7 +77,7 @@ class TrainLoader:
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         shares = self.plan.shares(self.seed, epoch, self.trainer.global_rank)[done:]
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        for share, batch in _load(self.dataset, shares, epoch, self.readers, on_gpu, self.broke):
+        for share, batch in load(self.dataset, shares, epoch, self.readers, on_gpu, self.broke):
             yield _work(share, batch, self.dataset.side(epoch), self.plan.smallest)
 
     # Their presence tells Lightning that a run can go on in mid-epoch; the position is in its counters.
@@ -112,13 +112,14 @@ class ValidationLoader:
 
     def __iter__(self) -> Iterator[Work]:
         epoch = self.trainer.current_epoch  # only told: the pictures are the same in each
-        for share, batch in _load(self.dataset, self.shares, epoch, self.readers, self.on_gpu, self.broke):
+        for share, batch in load(self.dataset, self.shares, epoch, self.readers, self.on_gpu, self.broke):
             yield _work(share, batch, self.dataset.side(epoch), 1)
 
 
-def _load(
+def load(
     dataset: PictureDataset, shares: list[Share], epoch: int, readers: Readers, on_gpu: bool, broke: Broke
 ) -> Iterator[tuple[Share, Batch]]:
+    """The pictures of each share; workers that die are replaced once."""
     left = shares
     retried = False
     while left:

@@ -30,24 +30,25 @@ from discerna.networks.registration import own_names
 from discerna.networks.skeletons import check_runs
 from discerna.progress import SILENT, Progress
 from discerna.ranks import is_first_process
-from discerna.recipes.auto import OFF, choose, waste
+from discerna.recipes.auto import choose, waste
 from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
 from discerna.settings.build import plain
 from discerna.settings.preprocessing import changed
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
+from discerna.training.batch_finder import find_pieces
 from discerna.training.batch_plan import BatchPlan
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.decisions import Decisions, cut_smaller
 from discerna.training.keyed_loader import Readers
-from discerna.training.rate_finder import USUAL
+from discerna.training.rate_finder import USUAL, find_rate
 from discerna.training.sameness import check_same, is_extended
 from discerna.training.sharding import refuse_what_cannot_be_sharded
+from discerna.training.start_note import shown_value, tell_start
 from discerna.training.time_budget import TimeBudget
-from discerna.training.trainer import find_rate
-from discerna.wording import align
+from discerna.training.trials import run_trial
 
 LOG = logging.getLogger("discerna")
 
@@ -92,9 +93,13 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
     choices = {**choices, **_from_old_transforms(settings), **_decided(decided)}
     _check_sizes(settings, spec)
     machine = _for_network(settings, spec, network, machine)
-    plan = _plan(settings, data, network, machine)
     data.cache, cache = choose_cache(settings.loading)
-    _tell_start(settings, data, spec, machine, plan, choices, cache)
+    if settings.trainer.batch_finder and decided.pieces is None:
+        decided = _with_found_pieces(settings, network, spec, data, machine, decided, folder, progress)
+        settings = cut_smaller(settings, decided.pieces)
+        choices |= _decided(decided)
+    plan = _plan(settings, data, network, machine)
+    tell_start(settings, data, spec, machine, plan, choices, cache)
     ready = Preparation(
         settings=settings,
         choices=choices,
@@ -105,25 +110,26 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
         directory=directory,
         began=began,
     )
-    return (
-        _with_found_rate(ready, network, plan, decided, folder) if settings.learning_rate == "find" else ready
-    )
+    if settings.learning_rate != "find" or settings.plan:
+        return ready
+    return _with_found_rate(ready, network, plan, decided, folder)
 
 
 def _decided(decided: Decisions) -> dict[str, Choice]:
     """What was decided before a restart, which is told as what a recipe chose is."""
     if decided.pieces is None:
         return {}
-    return {"trainer.accumulate_grad_batches": Choice(decided.pieces, "memory ran out with larger pieces")}
+    return {"trainer.accumulate_grad_batches": Choice(decided.pieces, decided.pieces_reason)}
 
 
-def again(ready: Preparation, pieces: int | None) -> Preparation:
-    """The same with a fresh network and each batch in so many pieces, for a training that starts once more."""
-    settings = cut_smaller(ready.settings, pieces)
+def again(ready: Preparation, decided: Decisions) -> Preparation:
+    """The same with a fresh network and each batch in as many pieces as decided, for a training that starts once more."""
+    settings = cut_smaller(ready.settings, decided.pieces)
     network, spec = _network(settings, ready.directory, ready.data, SILENT)
     plan = _plan(settings, ready.data, network, ready.machine)
     classifier = _classifier(network, settings, spec, ready.data, ready.machine, plan, ready.began)
-    return replace(ready, settings=settings, classifier=classifier)
+    choices = {**ready.choices, **_decided(decided)}
+    return replace(ready, settings=settings, choices=choices, classifier=classifier)
 
 
 def _classifier(
@@ -144,6 +150,30 @@ def _classifier(
     budget = TimeBudget(settings.max_minutes, began, len(data.valid)) if settings.max_minutes else None
     head = head_of(spec)
     return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
+
+
+def _with_found_pieces(
+    settings: TrainSettings,
+    network: nn.Module,
+    spec: ModelSpec,
+    data: PictureData,
+    machine: Machine,
+    decided: Decisions,
+    folder: RunFolder,
+    progress: Progress,
+) -> Decisions:
+    """With the number of pieces that trials on copies of the network find."""
+
+    def train(own: TrainSettings) -> None:
+        plan = _plan(own, data, network, machine)
+        trial = _classifier(copy.deepcopy(network), own, spec, data, machine, plan, began=0.0)
+        run_trial(trial, data, own, machine, [], steps=2)
+
+    found = find_pieces(train, settings, machine, 2 if has_batch_norm(network) else 1, progress)
+    decided = decided.but(pieces=found.value, pieces_reason=found.reason)
+    if is_first_process():
+        decided.write(folder)
+    return decided
 
 
 def _with_found_rate(
@@ -259,7 +289,7 @@ def _from_old_transforms(settings: TrainSettings) -> dict[str, Choice]:
         if found == value:
             choices[key] = Choice(value, reason)
         else:
-            LOG.info("transforms: %s is %s, not %s (%s)", key, _shown(found), _shown(value), reason)
+            LOG.info("transforms: %s is %s, not %s (%s)", key, shown_value(found), shown_value(value), reason)
     return choices
 
 
@@ -324,44 +354,3 @@ def _for_network(settings: TrainSettings, spec: ModelSpec, network: nn.Module, m
         reason = "a network of your own may flatten by view, which fails in that layout"
         return replace(machine, channels_last=Choice(False, reason))
     return machine
-
-
-def _tell_start(
-    settings: TrainSettings,
-    data: PictureData,
-    spec: ModelSpec,
-    machine: Machine,
-    plan: BatchPlan,
-    choices: dict[str, Choice],
-    cache: Choice,
-) -> None:
-    LOG.info(
-        "%s, %d labels, %d training and %d validation pictures, %d steps an epoch, seed %s",
-        spec.network,
-        len(data.labels),
-        len(data.train),
-        len(data.valid),
-        len(plan.steps()),
-        settings.random_seed,
-    )
-    size = spec.preprocessing
-    rows = [] if "image_size" in choices else [("image_size", str(size.size), f"{size.fit}, the model's own")]
-    rows += [
-        (name, _shown(choice.value), choice.reason)
-        for name, choice in choices.items()
-        if choice.reason != OFF
-    ]
-    rows += [*machine.lines(), ("cache", cache.value, cache.reason)]
-    LOG.info("%s", align(rows, indent="  "))
-    if plan.processes > 1:
-        own_statistics = plan.smallest > 1 and not machine.sync_batchnorm.value
-        LOG.info(
-            "%d processes share each batch of %d: same pictures and order as one; %s",
-            plan.processes,
-            settings.batch_size,
-            "dropout and batch statistics differ" if own_statistics else "dropout differs",
-        )
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,11 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from discerna.machine import Choice
+from discerna.machine import Choice, Machine
+from discerna.settings.train import TrainSettings
+from discerna.training.classifier import Classifier
+from discerna.training.data_module import PictureData
+from discerna.training.trials import run_trial
 
 LOWEST, HIGHEST = 1e-6, 1.0
 STEPS = 100
@@ -19,6 +23,13 @@ USUAL = 0.001
 
 _MEMORY = 0.9
 _EXPLODED = 4.0
+
+
+def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings, machine: Machine) -> Choice:
+    """The learning rate that a trial suggests; what `classifier` learns in it is of no use."""
+    sweep = RateSweep()
+    run_trial(classifier, data, settings, machine, [sweep], steps=STEPS)
+    return suggestion(sweep.rates, sweep.losses)
 
 
 class RateSweep(Callback):

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from discerna.directories.checkpoint_files import checkpoints, is_whole, newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import DivergedError, OutOfMemoryError
+from discerna.machine import Machine
 from discerna.networks.assembly import has_batch_norm
 from discerna.progress import Progress
 from discerna.ranks import is_first_process
@@ -38,12 +39,7 @@ def fit_through(
         try:
             return ready, fit(_fitting(ready, decided), folder, progress, on_row)
         except OutOfMemoryError as error:
-            decided = _smaller(ready, decided, error)
-            if (
-                ready.machine.processes.value > 1
-            ):  # the others wait in mid-step: all end, and are started again
-                decided.write(folder)
-                raise
+            decided = after_out_of_memory(ready, decided, folder, error)
         except DivergedError as error:
             decided = _slower(ready.settings, folder, decided, error)
         # Outside of the handlers, whose traceback holds the tensors of the step that failed.
@@ -51,11 +47,9 @@ def fit_through(
             decided.write(folder)
         if dist.is_initialized():
             dist.barrier()  # until all can read what was decided
-        gc.collect()
-        if ready.machine.device.value == "cuda":
-            torch.cuda.empty_cache()
+        free_memory(ready.machine)
         LOG.info("starting again from %s", newest_whole(folder.checkpoints) or "the start: no checkpoint yet")
-        ready = again(ready, decided.pieces)
+        ready = again(ready, decided)
 
 
 def _fitting(ready: Preparation, decided: Decisions) -> Fitting:
@@ -68,6 +62,24 @@ def _fitting(ready: Preparation, decided: Decisions) -> Fitting:
         rate=settings.rollback_rate**decided.rollbacks,
     )
     return Fitting(ready.classifier, ready.data, settings, ready.machine, origin)
+
+
+def free_memory(machine: Machine) -> None:
+    """Give back what is no longer needed."""
+    gc.collect()
+    if machine.device.value == "cuda":
+        torch.cuda.empty_cache()
+
+
+def after_out_of_memory(
+    ready: Preparation, decided: Decisions, folder: RunFolder, error: OutOfMemoryError
+) -> Decisions:
+    """How to start again with smaller pieces; of several processes all end first, as others wait in mid-step."""
+    decided = _smaller(ready, decided, error)
+    if ready.machine.processes.value > 1:
+        decided.write(folder)
+        raise error
+    return decided
 
 
 def _smaller(ready: Preparation, decided: Decisions, error: OutOfMemoryError) -> Decisions:
@@ -91,7 +103,7 @@ def _smaller(ready: Preparation, decided: Decisions, error: OutOfMemoryError) ->
         finer[0],
         settings.batch_size,
     )
-    return decided.but(pieces=finer[0])
+    return decided.but(pieces=finer[0], pieces_reason="memory ran out with larger pieces")
 
 
 def _slower(

@@ -26,7 +26,7 @@ from discerna.allocator import keep_blocks
 from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import Terminated
-from discerna.machine import Choice, Machine
+from discerna.machine import Machine
 from discerna.progress import Progress
 from discerna.ranks import machines
 from discerna.settings.recipe import Recipe
@@ -45,7 +45,6 @@ from discerna.training.failures import clear_failures
 from discerna.training.freezing import BodyFreezing
 from discerna.training.interruption import Interruption
 from discerna.training.quiet import quiet_lightning
-from discerna.training.rate_finder import STEPS, RateSweep, suggestion
 from discerna.training.schedules import PlateauWatch
 from discerna.training.sharding import build_strategy
 from discerna.training.stopping import build_stopping, reason
@@ -63,6 +62,7 @@ _OURS = {
     "sync_batchnorm",
     "fused",
     "threads",
+    "batch_finder",
 }
 
 
@@ -101,8 +101,7 @@ def fit(
     """
     keep_blocks()
     classifier, data, settings, machine = ready.classifier, ready.data, ready.settings, ready.machine
-    if torch.get_num_threads() != machine.threads.value:
-        torch.set_num_threads(machine.threads.value)
+    set_up(classifier, machine)
     recipe = classifier.recipe
     stopping = build_stopping(settings)
     foretell = settings.trainer.accelerator == "auto" and machine.device.value == "cpu"
@@ -124,8 +123,6 @@ def fit(
         callbacks.append(average)
     if classifier.budget is not None:
         callbacks.append(classifier.budget)
-    if machine.channels_last.value:
-        classifier.network.to(memory_format=torch.channels_last)
     if settings.trainer.enable_model_summary:
         callbacks.append(LoggedSummary())
     interruption = Interruption()
@@ -136,14 +133,14 @@ def fit(
     shapes = {name: value.shape for name, value in classifier.state_dict().items()}
     with quiet_lightning(), clear_failures(settings):
         trainer = Trainer(
-            **_arguments(settings, recipe, machine),
-            plugins=[WholeCheckpoints(shapes), _environment(machine.processes.value > 1)],
+            **trainer_arguments(settings, recipe, machine),
+            plugins=[WholeCheckpoints(shapes), environment_of(machine.processes.value > 1)],
             callbacks=callbacks,
             logger=build_loggers(settings.logger.own, folder.path) or False,
             default_root_dir=folder.path,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in own),
         )
-        with _interruptible(trainer, interruption), _own_randomness(machine), _readable(start, checkpoints):
+        with interruptible(trainer, interruption), own_randomness(machine), _readable(start, checkpoints):
             trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
     stopped = reason(trainer, stopping, settings, classifier.budget)
     # Asked of all processes: each may have a part of the weights only.
@@ -159,31 +156,12 @@ def fit(
     return FitOutcome(True, weights, max(1, trainer.current_epoch), stopped, record.rows)
 
 
-def find_rate(classifier: Classifier, data: PictureData, settings: TrainSettings, machine: Machine) -> Choice:
-    """The learning rate that a trial suggests; what `classifier` learns in it is of no use."""
-    classifier.on_trial = True
-    sweep = RateSweep()
-    limits = {
-        "max_epochs": -1,
-        "max_steps": STEPS,
-        "min_epochs": None,
-        "min_steps": None,
-        "max_time": None,
-        "accumulate_grad_batches": settings.trainer.accumulate_grad_batches,
-        "limit_val_batches": 0,
-        "num_sanity_val_steps": 0,
-        "val_check_interval": None,
-        "profiler": None,
-        "enable_model_summary": False,
-        "enable_checkpointing": False,
-    }
-    with quiet_lightning(), clear_failures(settings):
-        arguments = {**_arguments(settings, classifier.recipe, machine), **limits}
-        plugins: Any = [_environment(machine.processes.value > 1)]
-        trainer = Trainer(**arguments, plugins=plugins, callbacks=[sweep], logger=False)
-        with _interruptible(trainer, Interruption()), _own_randomness(machine):
-            trainer.fit(classifier, datamodule=data)
-    return suggestion(sweep.rates, sweep.losses)
+def set_up(classifier: Classifier, machine: Machine) -> None:
+    """What must be so before a trainer takes the network."""
+    if torch.get_num_threads() != machine.threads.value:
+        torch.set_num_threads(machine.threads.value)
+    if machine.channels_last.value:
+        classifier.network.to(memory_format=torch.channels_last)
 
 
 @contextmanager
@@ -201,14 +179,15 @@ def _readable(start: Path | None, checkpoints: Checkpoints) -> Iterator[None]:
 
 
 @contextmanager
-def _own_randomness(machine: Machine) -> Iterator[None]:
+def own_randomness(machine: Machine) -> Iterator[None]:
     """Steps seed torch's generators; a program that calls us keeps its own streams of random numbers."""
     gpus = [torch.cuda.current_device()] if machine.device.value == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         yield
 
 
-def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dict[str, Any]:
+def trainer_arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dict[str, Any]:
+    """What Lightning's Trainer is told of settings and machine."""
     own = settings.trainer
     passed = {name: getattr(own, name) for name in own.__dataclass_fields__ if name not in _OURS}
     count = machine.processes.value
@@ -227,7 +206,7 @@ def _arguments(settings: TrainSettings, recipe: Recipe, machine: Machine) -> dic
     }
 
 
-def _environment(several: bool) -> ClusterEnvironment:
+def environment_of(several: bool) -> ClusterEnvironment:
     """Who has started the processes; Lightning's guess takes a lone process on a cluster for one of many."""
     if not several:
         return LightningEnvironment()
@@ -259,7 +238,7 @@ class LoggedSummary(ModelSummary):
 
 
 @contextmanager
-def _interruptible(trainer: Trainer, interruption: Interruption) -> Iterator[None]:
+def interruptible(trainer: Trainer, interruption: Interruption) -> Iterator[None]:
     """Signals stay ours.
 
     Lightning's handlers talk to other processes from within, which may hang, and turn SIGTERM into exit code 0 and

@@ -47,7 +47,7 @@ def _recorded(settings: TrainSettings) -> dict[str, Any]:
     values = without_places(masked(plain(settings)))
     for where in (
         *("output", "overwrite", "networks", "experiment_name", "registry"),
-        *("resume", "force", "checkpoint", "launch"),
+        *("resume", "force", "plan", "checkpoint", "launch"),
         *("sweep", "space", "early_termination"),  # how jobs were chosen, and not what one learned
     ):
         del values[where]
