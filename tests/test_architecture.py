@@ -27,7 +27,7 @@ NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RUNS = DIRECTORIES | {"runs", "resumption"}
 REGISTRY = RUNS | {"registry", "tracking"}
 RESULTS = IMAGES | NETWORKS | {"allocator", "metrics", "results"}
-TRAINING = IMAGES | NETWORKS | {"allocator", "metrics", "training", "recipes", "checks", "slurm"}
+TRAINING = IMAGES | NETWORKS | {"allocator", "memory", "metrics", "training", "recipes", "checks", "slurm"}
 ALLOWED = {
     "errors": set(),
     "progress": set(),
@@ -36,6 +36,7 @@ ALLOWED = {
     "own_process": set(),
     "ranks": {"errors"},
     "allocator": {"own_process"},
+    "memory": set(),
     "settings": SETTINGS,
     "help_text": SETTINGS,
     "machine": MACHINE,
@@ -62,17 +63,19 @@ ALLOWED = {
     "recipes": IMAGES | {"recipes", "conf"},
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
+    "planning": DIRECTORIES | {"launch", "resumption"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch", "slurm"},
     "sweeps": DIRECTORIES
     | {"machine", "composition", "launch", "overrides", "resumption", "slurm", "sweeps", "tracking"},
     "hydra_plugins": {"errors", "sweeps"},
-    "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "sweeps", "commands"},
+    "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "planning", "sweeps", "commands"},
     "api": SETTINGS
     | {
         "composition",
         "overrides",
         "console",
         "launch",
+        "planning",
         "commands",
         "directories",
         "results",

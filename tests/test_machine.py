@@ -13,11 +13,12 @@ from discerna.machine import Machine
 def gpus(monkeypatch):
     """A machine with so many GPUs."""
 
-    def see(count: int, bf16: bool = True) -> None:
+    def see(count: int, bf16: bool = True, generation: int = 9) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "a GPU")
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (generation, 0))
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
     return see
@@ -119,3 +120,59 @@ def test_what_sharded_weights_lack(gpus, own, message):
         chosen(*sharded, own)
     found = chosen(*sharded)
     assert found.precision.value == "16-mixed" and found.fused.value is False
+
+
+@pytest.mark.parametrize(
+    ("generation", "overrides", "value"),
+    [
+        (9, ["trainer.precision=32-true"], True),
+        (8, ["recipe=azure"], True),
+        (7, ["trainer.precision=32-true"], False),
+        (9, ["trainer.precision=32-true", "trainer.tf32=false"], False),
+        (9, ["trainer.precision=64-true"], False),
+        (9, [], False),
+        (9, ["trainer.tf32=true"], True),
+    ],
+)
+def test_where_fp32_is_multiplied_as_tf32(gpus, generation, overrides, value):
+    gpus(1, generation=generation)
+    found = chosen("trainer=gpu", *overrides).tf32
+    assert found.value is value
+    told = {name for name, _, _ in chosen("trainer=gpu", *overrides).lines()}
+    assert ("tf32" in told) == (value or "trainer.tf32=false" in overrides)
+
+
+def test_tf32_is_of_nvidias_gpus(gpus):
+    gpus(0)
+    assert "tf32" not in {name for name, _, _ in chosen().lines()}
+    with pytest.raises(MachineError, match="TF32 needs a GPU"):
+        chosen("trainer.tf32=true")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "value", "reason"),
+    [
+        (["trainer=gpu"], "auto", "a trial will tell"),
+        (["trainer=cpu"], "off", "of no matter here"),
+        (["trainer=gpu", "trainer.compile=false"], "off", "trainer.compile"),
+        (["trainer=cpu", "trainer.compile=true"], "default", "trainer.compile"),
+        (["trainer=gpu", "trainer.compile=reduce-overhead"], "reduce-overhead", "trainer.compile"),
+        (["trainer=ddp", "trainer.strategy=fsdp"], "off", "sharded weights cannot be compiled"),
+        (
+            ["trainer=gpu", "trainer.deterministic=true"],
+            "off",
+            "whether it pays is measured, and would not be decided alike each time",
+        ),
+    ],
+)
+def test_where_the_network_may_be_compiled(gpus, overrides, value, reason):
+    gpus(2)
+    found = chosen(*overrides).compile
+    assert (found.value, found.reason) == (value, reason)
+
+
+def test_old_gpus_and_sharded_weights_are_not_compiled(gpus):
+    gpus(2, generation=6)
+    assert chosen("trainer=gpu").compile.reason == "the GPU is too old for it"
+    with pytest.raises(MachineError, match="sharded weights cannot be compiled"):
+        chosen("trainer=ddp", "trainer.strategy=fsdp", "trainer.compile=true")

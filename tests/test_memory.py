@@ -11,7 +11,11 @@ MIB = 2**20
 
 
 def system(root, groups="", **files):
-    texts = {"proc/meminfo": "MemTotal: 8000 kB\nMemAvailable:    4096 kB\n", "proc/self/cgroup": groups, **files}
+    texts = {
+        "proc/meminfo": "MemTotal: 8000 kB\nMemAvailable:    4096 kB\n",
+        "proc/self/cgroup": groups,
+        **files,
+    }
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -57,7 +61,7 @@ def test_a_limit_that_is_passed_leaves_nothing(tmp_path):
 def test_the_peak_is_seen_and_forgotten():
     before = memory.peak()
     block = bytearray(200 * MIB)
-    block[:: 4096] = b"x" * len(block[:: 4096])
+    block[::4096] = b"x" * len(block[::4096])
     assert memory.peak() >= before + 150 * MIB
     del block
     memory.forget_peak()

@@ -184,7 +184,12 @@ def test_two_processes_plan_together(given, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_nothing_either(pictures, tmp_path, number, code):
-    command = ["train", "model=resnet50", f"train_data={pictures / 'train'}", f"valid_data={pictures / 'valid'}"]
+    command = [
+        "train",
+        "model=resnet50",
+        f"train_data={pictures / 'train'}",
+        f"valid_data={pictures / 'valid'}",
+    ]
     with subprocess.Popen(
         [sys.executable, "-m", "discerna", *command, "plan=true", "output=out/m"],
         cwd=tmp_path,
@@ -193,7 +198,9 @@ def test_a_signal_leaves_nothing_either(pictures, tmp_path, number, code):
         text=True,
     ) as process:
         deadline = time.monotonic() + 100
-        while not list(tmp_path.glob(".discerna-plan-*/model.run/checkpoints")) and time.monotonic() < deadline:
+        while (
+            not list(tmp_path.glob(".discerna-plan-*/model.run/checkpoints")) and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
         time.sleep(1)  # it measures
         process.send_signal(number)

@@ -306,7 +306,11 @@ def test_a_run_from_before_a_setting_was_there_goes_on(train, tmp_path, monkeypa
     train("cut", die_at=4)
     stored = tmp_path / "cut.run/settings.json"
     told = json.loads(stored.read_text())
-    del told["settings"]["plan"], told["settings"]["loading"]["cache"], told["settings"]["trainer"]["batch_finder"]
+    del (
+        told["settings"]["plan"],
+        told["settings"]["loading"]["cache"],
+        told["settings"]["trainer"]["batch_finder"],
+    )
     stored.write_text(json.dumps(told))
     monkeypatch.setenv("DIE_AT", "0")
     discerna.resume(tmp_path / "cut.run")

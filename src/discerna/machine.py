@@ -18,6 +18,11 @@ from discerna.settings.trainer import TrainerSettings
 
 ALONE = "one process"
 """Why a choice that only several processes have is as it is; no one needs to hear of it."""
+ELSEWHERE = "of no matter here"
+"""Why a choice is as it is that only other devices or precisions have."""
+
+
+OFF = "off"
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,20 @@ class Machine:
     strategy: Choice
     """single, ddp or fsdp"""
     precision: Choice
+    tf32: Choice
+    """Whether fp32 numbers are multiplied as TF32."""
     channels_last: Choice
     sync_batchnorm: Choice
     fused: Choice
+    compile: Choice
+    """A mode of torch.compile, off, or auto where only a trial can tell."""
     threads: Choice
     workers: Choice
 
     def lines(self) -> list[tuple[str, str, str]]:
         """(name, value, reason) of every choice that there was."""
         choices = [(f.name, getattr(self, f.name)) for f in fields(self)]
-        return [(name, str(c.value), c.reason) for name, c in choices if c.reason != ALONE]
+        return [(name, str(c.value), c.reason) for name, c in choices if c.reason not in (ALONE, ELSEWHERE)]
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """What training.json keeps."""
@@ -108,9 +117,11 @@ def choose(trainer: TrainerSettings, loading: LoadingSettings, count: Choice) ->
         processes=count,
         strategy=strategy,
         precision=precision,
+        tf32=_tf32(trainer, kind.value, precision.value),
         channels_last=_channels_last(trainer, kind.value),
         sync_batchnorm=_sync_batchnorm(trainer, kind.value, count.value),
         fused=_fused(trainer, kind.value, precision.value, strategy.value),
+        compile=_compile(trainer, kind.value, strategy.value),
         threads=_threads(trainer, here),
         workers=_workers(loading, kind.value, here),
     )
@@ -246,6 +257,29 @@ def _precision(trainer: TrainerSettings, kind: str, strategy: str) -> Choice:
     return Choice("32-true", "no fast bf16 on this device")
 
 
+def _tf32(trainer: TrainerSettings, kind: str, precision: str) -> Choice:
+    if kind != "cuda":
+        if trainer.tf32 is True:
+            raise MachineError(
+                "TF32 needs a GPU of NVIDIA's",
+                where="trainer.tf32=true",
+                accepted=f"this training runs on {'the CPU' if kind == 'cpu' else gpu_name(kind)}",
+                remedy="leave it out",
+            )
+        return Choice(False, ELSEWHERE)
+    if trainer.tf32 != "auto":
+        return Choice(trainer.tf32, "trainer.tf32")
+    import torch
+
+    if precision != "32-true" or torch.cuda.get_device_capability()[0] < TF32_SINCE:
+        return Choice(False, ELSEWHERE)
+    return Choice(True, "products of fp32 with 10 bits of fraction, several times as fast")
+
+
+TF32_SINCE = 8
+"""The generation of NVIDIA's GPUs that has it: Ampere."""
+
+
 @cache
 def cpu_has_bf16() -> bool:
     """Whether the processor multiplies bf16 natively; emulated, it is slower than fp32."""
@@ -290,6 +324,34 @@ def _fused(trainer: TrainerSettings, kind: str, precision: str, strategy: str) -
     if kind == "mps":
         return Choice(False, "not tried on Apple's GPU")
     return Choice(True, "one kernel updates all weights")
+
+
+def _compile(trainer: TrainerSettings, kind: str, strategy: str) -> Choice:
+    if trainer.compile not in ("auto", False):
+        if strategy == "fsdp":
+            raise MachineError(
+                "sharded weights cannot be compiled",
+                where=f"trainer.strategy=fsdp trainer.compile={trainer.compile}",
+                remedy="use trainer.strategy=ddp, or leave out trainer.compile",
+            )
+        return Choice("default" if trainer.compile is True else trainer.compile, "trainer.compile")
+    if trainer.compile is False:
+        return Choice(OFF, "trainer.compile")
+    if kind != "cuda":
+        return Choice(OFF, ELSEWHERE)
+    if strategy == "fsdp":
+        return Choice(OFF, "sharded weights cannot be compiled")
+    if trainer.deterministic is True:
+        return Choice(OFF, "whether it pays is measured, and would not be decided alike each time")
+    import torch
+
+    if torch.cuda.get_device_capability()[0] < COMPILED_SINCE:
+        return Choice(OFF, "the GPU is too old for it")
+    return Choice("auto", "a trial will tell")
+
+
+COMPILED_SINCE = 7
+"""The generation of NVIDIA's GPUs for which torch compiles: Volta."""
 
 
 def as_started(settings: TrainSettings) -> TrainSettings:

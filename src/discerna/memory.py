@@ -13,7 +13,7 @@ SYSTEM = Path("/")
 
 
 def peak() -> int:
-    """The most bytes that this process has had in memory, shared libraries included, since `forget_peak` where that works."""
+    """The most bytes that this process has had in memory, libraries included; since `forget_peak`, where that works."""
     found = _of_status("VmHWM")
     if found is not None:
         return found
@@ -33,7 +33,7 @@ def of_children() -> int:
 
 
 def free(system: Path = SYSTEM) -> int | None:
-    """Bytes that processes here may yet take: what the machine has, or what is left of a container's limit; None: unknown."""
+    """Bytes that processes here may yet take: the machine's, or what a container's limit leaves; None: unknown."""
     machine = _field(system / "proc/meminfo", "MemAvailable")
     found = [machine, *(_left(folder) for folder in _groups(system))]
     known = [value for value in found if value is not None]
@@ -93,7 +93,9 @@ def _left(group: Path) -> int | None:
     ):
         most, now = _number(group / limit), _number(group / used)
         if most is not None and now is not None:
-            told = dict(line.split(" ", 1) for line in _text(group / "memory.stat").splitlines() if " " in line)
+            told = dict(
+                line.split(" ", 1) for line in _text(group / "memory.stat").splitlines() if " " in line
+            )
             return max(0, most - now + int(told.get(pages, 0)))
     return None
 

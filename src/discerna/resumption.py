@@ -23,10 +23,10 @@ FREE = (
     "resume", "force", "plan", "overwrite", "output", "registry", "experiment_name", "check", "max_minutes", "networks",
     "on_nan", "rollback_rate", "rollback_times", "checkpoint", "launch", "logger", "epochs",
     "loading.workers", "loading.on_bad", "loading.max_bad", "loading.cache", "loading.cache_gib",
-    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads",
-    "trainer.accumulate_grad_batches", "trainer.batch_finder", "trainer.deterministic", "trainer.benchmark", "trainer.detect_anomaly",
-    "trainer.inference_mode", "trainer.log_every_n_steps", "trainer.enable_model_summary", "trainer.profiler",
-    "trainer.num_sanity_val_steps",
+    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads", "trainer.tf32", "trainer.compile",
+    "trainer.accumulate_grad_batches", "trainer.batch_finder", "trainer.deterministic", "trainer.benchmark",
+    "trainer.detect_anomaly", "trainer.inference_mode", "trainer.log_every_n_steps", "trainer.enable_model_summary",
+    "trainer.profiler", "trainer.num_sanity_val_steps",
     "sweep", "space", "early_termination",
 )  # fmt: skip
 """Settings that say how and where a run goes on, not what comes out of it; with `epochs`, it may also go on longer."""
@@ -86,7 +86,11 @@ def _filled(stored: Mapping[str, Any], composed: Mapping[str, Any]) -> dict[str,
     for key, value in composed.items():
         before = values.setdefault(key, value)
         # Of another choice of a group the defaults mean nothing.
-        if isinstance(before, Mapping) and isinstance(value, Mapping) and before.get("name") == value.get("name"):
+        if (
+            isinstance(before, Mapping)
+            and isinstance(value, Mapping)
+            and before.get("name") == value.get("name")
+        ):
             values[key] = _filled(before, value)
     return values
 

@@ -30,7 +30,10 @@ class Memory:
 
 
 @given(
-    batch=st.integers(1, 2000), fixed=st.integers(0, 10**9), each=st.integers(1, 10**7), room=st.integers(1, 10**10)
+    batch=st.integers(1, 2000),
+    fixed=st.integers(0, 10**9),
+    each=st.integers(1, 10**7),
+    room=st.integers(1, 10**10),
 )
 def test_the_largest_that_fits_and_nothing_larger_is_tried(batch, fixed, each, room):
     memory = Memory(fixed, each)

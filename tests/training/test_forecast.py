@@ -57,9 +57,7 @@ def test_validation_and_what_is_written():
     checking = ReadingPace(first=0.0, cold=1.0, warm=0.25)
     found = epochs_of(checking=checking, validation=2.0, best=0.5)
     assert found == pytest.approx([14 + 6.5, 10 + 5.0, 10 + 5.0, 10 + 5.0])
-    every_second = epochs_of(
-        "trainer.check_val_every_n_epoch=2", checking=checking, validation=2.0, best=0.5
-    )
+    every_second = epochs_of("trainer.check_val_every_n_epoch=2", checking=checking, validation=2.0, best=0.5)
     assert every_second == pytest.approx([14.0, 10 + 6.5, 10.0, 10 + 5.0])
     twice = epochs_of("trainer.val_check_interval=0.5", validation=2.0)
     assert twice == pytest.approx([14 + 8.0, *[10 + 8.0] * 3])
@@ -96,7 +94,9 @@ def test_checkpoints_after_steps():
     typed = ["checkpoint.every_minutes=null", "checkpoint.every_steps=4"]
     planned = forecast(settings(*typed), EXTENT, replace(FOUND, checkpoint=1.0))
     assert sum(planned.epochs) == pytest.approx(44 + 11)
-    pieces = forecast(settings(*typed, "trainer.accumulate_grad_batches=2"), EXTENT, replace(FOUND, checkpoint=1.0))
+    pieces = forecast(
+        settings(*typed, "trainer.accumulate_grad_batches=2"), EXTENT, replace(FOUND, checkpoint=1.0)
+    )
     assert sum(pieces.epochs) == pytest.approx(44 + 6)
 
 

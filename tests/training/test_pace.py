@@ -72,6 +72,7 @@ def timed(epochs, patience=1e9):
     for epoch in epochs:
         steps.on_train_epoch_start(trainer, Module())
         for seconds in epoch:
+            steps.on_train_batch_start(trainer, Module())
             clock.now += seconds
             steps.on_train_batch_end(trainer, Module())
         clock.now += 50  # what lies between epochs is no step
@@ -83,6 +84,7 @@ def test_steps_that_warm_up_do_not_count():
     steps, trainer = timed([[9.0, *[5.0] * WARM, 1.0, 1.0, 1.2, 1.0]])
     assert steps.each == pytest.approx(1.0)
     assert steps.first == 9.0
+    assert steps.computing[-2:] == pytest.approx([1.2, 1.0])
     assert steps.batches == 5 + WARM
     assert not trainer.should_stop
 

@@ -24,8 +24,8 @@ from discerna.ranks import is_first_process, machines
 from discerna.results.evaluation import BATCH, evaluate, with_smaller_batches
 from discerna.results.predictor import Predictor, ScoredBatch
 from discerna.settings.train import TrainSettings
-from discerna.training.forecast import Measured, ends_before, forecast
 from discerna.training.decisions import Decisions
+from discerna.training.forecast import Measured, ends_before, forecast
 from discerna.training.preparation import Preparation, again, prepare
 from discerna.training.rate_finder import STEPS as FINDING
 from discerna.training.recovery import after_out_of_memory, free_memory

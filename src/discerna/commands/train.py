@@ -116,7 +116,9 @@ def _publish(
         )
         return found, mistakes
 
-    found, mistakes = with_smaller_batches(measure, BATCH)  # fp32 takes more memory than the training may have
+    found, mistakes = with_smaller_batches(
+        measure, BATCH
+    )  # fp32 takes more memory than the training may have
     tracker.model(settings.output, found.headline())
     if tracker.wants_pictures:
         confusion = confusion_picture(found.labels, found.confusions)

@@ -96,10 +96,16 @@ class PlanResult:
     def _cache(self) -> str:
         if self.cache_share >= 1:
             return "of decoded pictures, for later epochs and trainings"
-        return f"of decoded pictures: room for {self.cache_share:.0%} of them; loading.cache_gib=N allows more"
+        return (
+            f"of decoded pictures: room for {self.cache_share:.0%} of them; loading.cache_gib=N allows more"
+        )
 
     def _measured(self) -> str:
-        parts = [counted(self.measured["batches"], "batch") if self.measured["batches"] == 1 else f"{self.measured['batches']} batches"]
+        parts = [
+            counted(self.measured["batches"], "batch")
+            if self.measured["batches"] == 1
+            else f"{self.measured['batches']} batches"
+        ]
         parts.append(f"{self.measured['validation']} of validation")
         parts.append(f"{counted(self.measured['scored'], 'picture')} scored")
         return ", ".join(parts) + "; nothing was trained or kept but the cache"

@@ -30,6 +30,7 @@ from discerna.images.preprocessing import fit_picture
 from discerna.images.tensors import normalise, to_tensor
 from discerna.machine import Choice
 from discerna.networks.assembly import logits, trained_network
+from discerna.networks.products import fp32_products
 from discerna.networks.registration import own_names
 from discerna.progress import SILENT, Progress
 from discerna.results.picture_input import Picture, one_by_one, rgb
@@ -277,21 +278,9 @@ def _failures(where: str, remedy: str) -> Iterator[None]:
 
 @contextmanager
 def _exact(device: str) -> Iterator[None]:
-    """Plain fp32, whatever the surrounding program has set.
-
-    By default cuDNN multiplies fp32 in TF32, whose 10 bits of fraction move probabilities by more than 1e-4.
-    """
-    backends: Any = torch.backends
-    places = (backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul)
-    before = [place.fp32_precision for place in places]
-    for place in places:
-        place.fp32_precision = "ieee"
-    try:
-        with torch.inference_mode(), torch.autocast(device, enabled=False):
-            yield
-    finally:
-        for place, precision in zip(places, before, strict=True):
-            place.fp32_precision = precision
+    """Plain fp32, whatever the surrounding program has set: TF32 moves probabilities by more than 1e-4."""
+    with fp32_products("ieee"), torch.inference_mode(), torch.autocast(device, enabled=False):
+        yield
 
 
 def _refuse_not_finite(scores: NDArray[np.float32], names: list[str]) -> None:

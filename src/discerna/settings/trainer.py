@@ -36,14 +36,19 @@ NOT_CONFIGURABLE = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """Lightning's Trainer arguments that are plain data; `channels_last`, `fused`, `threads`, `batch_finder` are ours."""
+    """Lightning's Trainer arguments that are plain data, and ours beside them.
+
+    Ours are `tf32`, `channels_last`, `fused`, `compile`, `threads` and `batch_finder`.
+    """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Devices
     strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]
+    tf32: Literal["auto"] | bool
     channels_last: Literal["auto"] | bool
     fused: Literal["auto"] | bool
+    compile: Literal["auto"] | bool | Literal["default", "reduce-overhead", "max-autotune"]
     threads: Literal["auto"] | Count
     accumulate_grad_batches: Count
     batch_finder: bool

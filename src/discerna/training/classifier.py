@@ -15,12 +15,13 @@ from torch.optim import Optimizer
 from discerna.errors import DivergedError
 from discerna.images.keys import mix
 from discerna.images.tensors import normalise
-from discerna.machine import Machine
+from discerna.machine import OFF, Machine
 from discerna.metrics import LossMean, ValidationFigures
 from discerna.networks.assembly import logits
 from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import METRIC_MODES, TrainSettings
+from discerna.training.compilation import CompiledNetwork
 from discerna.training.keyed_loader import Work
 from discerna.training.loss import PictureLoss
 from discerna.training.mixing import Mixing
@@ -66,6 +67,9 @@ class Classifier(LightningModule):
         self.on_trial = False
         """Whether only rates are tried out: without a schedule, and a loss that explodes is no fault."""
         self._diverged: Tensor | None = None
+        mode, pieces = machine.compile.value, settings.trainer.accumulate_grad_batches
+        share = settings.batch_size // (pieces * machine.processes.value)
+        self._compiled = None if mode == OFF else CompiledNetwork(network, mode, share)
 
     def forward(self, pictures: Tensor) -> Any:
         """What the network answers to uint8 pictures."""
@@ -75,7 +79,7 @@ class Classifier(LightningModule):
         ready = ready.to(next(self.network.parameters()).dtype)
         if self.machine.channels_last.value:
             ready = ready.to(memory_format=torch.channels_last)
-        return self.network(ready)
+        return (self._compiled or self.network)(ready)
 
     def on_train_batch_start(self, batch: Work, batch_idx: int) -> None:
         """Dropout and the like draw from (seed, epoch, step, process), so that a restart repeats them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Generator
 from functools import partial
 
@@ -112,10 +113,13 @@ class PictureData(LightningDataModule):
 
     def valid_batches(self, limit: float | None) -> int:
         """How many batches of validation each process has; no more than Lightning's `limit_val_batches`."""
-        count = -(-(-(-len(self.valid) // self._plan.processes)) // self._valid_batch)
+        longest = math.ceil(len(self.valid) / self._plan.processes)
+        count = math.ceil(longest / self._valid_batch)
         return count if limit is None else min(count, limit) if type(limit) is int else int(count * limit)
 
-    def first_batches(self, epoch: int, process: int, count: int, on_gpu: bool) -> Generator[None, None, None]:
+    def first_batches(
+        self, epoch: int, process: int, count: int, on_gpu: bool
+    ) -> Generator[None, None, None]:
         """Read the first batches of an epoch, as a training would, for whoever wants to know how long it takes."""
         shares = self._plan.shares(self._seed, epoch, process)[:count]
         for _ in load(self._train_set, shares, epoch, self._readers, on_gpu, self._broke("train_data")):

@@ -19,6 +19,9 @@ class Decisions:
     pieces: int | None = None
     """Into how many each batch is cut."""
     pieces_reason: str = ""
+    compile: str | None = None
+    """A mode, or off, as a trial has told."""
+    compile_reason: str = ""
     rollbacks: int = 0
     back_at: str | None = None
     """The checkpoint of the last rollback."""

@@ -10,7 +10,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from discerna.errors import OutOfMemoryError, OutputError, ProcessError, SettingsError
 from discerna.machine import is_out_of_memory
 from discerna.settings.train import TrainSettings
+from discerna.training.compilation import is_of_compiler
 from discerna.training.keyed_loader import is_of_dead_worker
+from discerna.wording import short
 
 
 @contextmanager
@@ -40,6 +42,13 @@ def clear_failures(settings: TrainSettings) -> Iterator[None]:
                 where=str(error).splitlines()[0],
                 accepted="the system may have killed it for memory",
                 remedy="use fewer loading.workers, or loading.workers=0",
+            ) from None
+        if is_of_compiler(error):
+            raise SettingsError(
+                "the network cannot be compiled",
+                where=f"trainer.compile={settings.trainer.compile}",
+                accepted=short(" ".join(str(error).split()), 200),
+                remedy="leave it out",
             ) from None
         if not is_out_of_memory(error):
             raise

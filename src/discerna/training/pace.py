@@ -60,7 +60,12 @@ def read_batches(
 class StepClock(Callback):
     """Notes how steps of a training follow one another, and ends it when that took too long."""
 
-    def __init__(self, patience: float, advance: Advance, clock: Clock = time.perf_counter) -> None:
+    def __init__(
+        self,
+        patience: float = float("inf"),
+        advance: Advance = lambda count, note: None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
         self._patience = patience
         self._advance = advance
         self._clock = clock
@@ -69,6 +74,8 @@ class StepClock(Callback):
         """From the end of a batch to that of the next one of the same epoch."""
         self._firsts: list[float] = []
         """From the beginning of an epoch to the end of its first batch."""
+        self._computing: list[float] = []
+        """From the beginning of a batch, pictures being there, to its end."""
         self.children = 0
         """The most memory that reading processes had together."""
 
@@ -81,10 +88,15 @@ class StepClock(Callback):
         self._last = None
         self._epoch_began = self._clock()
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *args: Any, **kwargs: Any) -> None:
+        """The pictures are there."""
+        self._batch_began = self._clock()
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *args: Any, **kwargs: Any) -> None:
         """Note the time; a GPU must have done its work."""
         wait_for(pl_module.device)
         now = self._clock()
+        self._computing.append(now - self._batch_began)
         if self._last is None:
             self._firsts.append(now - self._epoch_began)
         else:
@@ -112,6 +124,11 @@ class StepClock(Callback):
     def first(self) -> float:
         """Seconds from the beginning to the end of the very first batch."""
         return self._firsts[0]
+
+    @property
+    def computing(self) -> list[float]:
+        """Seconds that each batch took without its reading."""
+        return self._computing
 
 
 class ValidationClock(Callback):

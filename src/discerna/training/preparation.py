@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +17,7 @@ from discerna.errors import SettingsError
 from discerna.images.cache_choice import choose_cache
 from discerna.machine import Choice, Machine
 from discerna.networks.architectures import find
-from discerna.networks.assembly import (
-    check_tensors,
-    create_untrained,
-    has_batch_norm,
-    head_of,
-    network_for_labels,
-)
+from discerna.networks.assembly import check_tensors, create_untrained, has_batch_norm, network_for_labels
 from discerna.networks.input_sizes import default_preprocessing
 from discerna.networks.registration import own_names
 from discerna.networks.skeletons import check_runs
@@ -35,20 +28,15 @@ from discerna.recipes.facts import gather
 from discerna.recipes.resolution import AUTO, resolve, with_preprocessing
 from discerna.settings.build import plain
 from discerna.settings.preprocessing import changed
-from discerna.settings.recipe import Recipe
 from discerna.settings.train import TrainSettings
-from discerna.training.batch_finder import find_pieces
-from discerna.training.batch_plan import BatchPlan
 from discerna.training.classifier import Classifier
 from discerna.training.data_module import PictureData
 from discerna.training.decisions import Decisions, cut_smaller
-from discerna.training.keyed_loader import Readers
-from discerna.training.rate_finder import USUAL, find_rate
+from discerna.training.parts import Parts
 from discerna.training.sameness import check_same, is_extended
 from discerna.training.sharding import refuse_what_cannot_be_sharded
 from discerna.training.start_note import shown_value, tell_start
-from discerna.training.time_budget import TimeBudget
-from discerna.training.trials import run_trial
+from discerna.training.tried import with_found_pieces, with_found_rate, with_tried_compiler
 
 LOG = logging.getLogger("discerna")
 
@@ -94,25 +82,33 @@ def prepare(settings: TrainSettings, folder: RunFolder, began: float, progress: 
     _check_sizes(settings, spec)
     machine = _for_network(settings, spec, network, machine)
     data.cache, cache = choose_cache(settings.loading)
+    parts = Parts(network, spec, data, machine)
     if settings.trainer.batch_finder and decided.pieces is None:
-        decided = _with_found_pieces(settings, network, spec, data, machine, decided, folder, progress)
+        decided = with_found_pieces(parts, settings, decided, folder, progress)
         settings = cut_smaller(settings, decided.pieces)
         choices |= _decided(decided)
-    plan = _plan(settings, data, network, machine)
-    tell_start(settings, data, spec, machine, plan, choices, cache)
-    ready = Preparation(
+    if machine.compile.value == AUTO:
+        decided = with_tried_compiler(parts, settings, decided, folder)
+        machine = replace(machine, compile=Choice(decided.compile, decided.compile_reason))
+        parts = replace(parts, machine=machine)
+    tell_start(settings, data, spec, machine, parts.plan(settings), choices, cache)
+    if settings.learning_rate == "find" and not settings.plan:
+        decided = with_found_rate(parts, settings, decided, folder)
+        assert decided.learning_rate is not None
+        found = Choice(decided.learning_rate, decided.reason)
+        LOG.info("learning_rate %g: %s", found.value, found.reason)
+        settings = replace(settings, learning_rate=found.value)
+        choices["learning_rate"] = found
+    return Preparation(
         settings=settings,
         choices=choices,
         machine=machine,
         data=data,
         spec=spec,
-        classifier=_classifier(network, settings, spec, data, machine, plan, began),
+        classifier=parts.classifier(settings, began),
         directory=directory,
         began=began,
     )
-    if settings.learning_rate != "find" or settings.plan:
-        return ready
-    return _with_found_rate(ready, network, plan, decided, folder)
 
 
 def _decided(decided: Decisions) -> dict[str, Choice]:
@@ -123,76 +119,11 @@ def _decided(decided: Decisions) -> dict[str, Choice]:
 
 
 def again(ready: Preparation, decided: Decisions) -> Preparation:
-    """The same with a fresh network and each batch in as many pieces as decided, for a training that starts once more."""
+    """The same with a fresh network and as many pieces as decided, for a training that starts once more."""
     settings = cut_smaller(ready.settings, decided.pieces)
     network, spec = _network(settings, ready.directory, ready.data, SILENT)
-    plan = _plan(settings, ready.data, network, ready.machine)
-    classifier = _classifier(network, settings, spec, ready.data, ready.machine, plan, ready.began)
+    classifier = Parts(network, spec, ready.data, ready.machine).classifier(settings, ready.began)
     choices = {**ready.choices, **_decided(decided)}
-    return replace(ready, settings=settings, choices=choices, classifier=classifier)
-
-
-def _classifier(
-    network: nn.Module,
-    settings: TrainSettings,
-    spec: ModelSpec,
-    data: PictureData,
-    machine: Machine,
-    plan: BatchPlan,
-    began: float,
-) -> Classifier:
-    """The classifier around the network, and the data ready for it."""
-    if settings.learning_rate == "find":
-        settings = replace(settings, learning_rate=USUAL)
-    recipe = Recipe.of(settings)
-    readers = Readers(machine.workers.value, machine.threads.value)
-    data.prepare(settings, recipe, spec.preprocessing, plan, readers)
-    budget = TimeBudget(settings.max_minutes, began, len(data.valid)) if settings.max_minutes else None
-    head = head_of(spec)
-    return Classifier(network, spec.preprocessing, data.counts(), head, settings, recipe, machine, budget)
-
-
-def _with_found_pieces(
-    settings: TrainSettings,
-    network: nn.Module,
-    spec: ModelSpec,
-    data: PictureData,
-    machine: Machine,
-    decided: Decisions,
-    folder: RunFolder,
-    progress: Progress,
-) -> Decisions:
-    """With the number of pieces that trials on copies of the network find."""
-
-    def train(own: TrainSettings) -> None:
-        plan = _plan(own, data, network, machine)
-        trial = _classifier(copy.deepcopy(network), own, spec, data, machine, plan, began=0.0)
-        run_trial(trial, data, own, machine, [], steps=2)
-
-    found = find_pieces(train, settings, machine, 2 if has_batch_norm(network) else 1, progress)
-    decided = decided.but(pieces=found.value, pieces_reason=found.reason)
-    if is_first_process():
-        decided.write(folder)
-    return decided
-
-
-def _with_found_rate(
-    ready: Preparation, network: nn.Module, plan: BatchPlan, decided: Decisions, folder: RunFolder
-) -> Preparation:
-    """With the rate that a trial on a copy of the network finds, or has found before a restart."""
-    data, machine = ready.data, ready.machine
-    if decided.learning_rate is None:
-        own = replace(ready.settings, learning_rate=USUAL)
-        trial = _classifier(copy.deepcopy(network), own, ready.spec, data, machine, plan, ready.began)
-        found = find_rate(trial, data, own, machine)
-        if is_first_process():
-            decided.but(learning_rate=found.value, reason=found.reason).write(folder)
-    else:
-        found = Choice(decided.learning_rate, decided.reason)
-    LOG.info("learning_rate %g: %s", found.value, found.reason)
-    settings = replace(ready.settings, learning_rate=found.value)
-    classifier = _classifier(network, settings, ready.spec, data, machine, plan, ready.began)
-    choices = {**ready.choices, "learning_rate": found}
     return replace(ready, settings=settings, choices=choices, classifier=classifier)
 
 
@@ -223,17 +154,6 @@ def _network(
         border=_typed(settings.border),
     )
     return network, replace(spec, preprocessing=preprocessing)
-
-
-def _plan(settings: TrainSettings, data: PictureData, network: nn.Module, machine: Machine) -> BatchPlan:
-    return BatchPlan(
-        pictures=len(data.train),
-        batch_size=settings.batch_size,
-        pieces=settings.trainer.accumulate_grad_batches,
-        processes=machine.processes.value,
-        smallest=2 if has_batch_norm(network) else 1,
-        balanced=data.train_labels() if settings.sampler == "balanced" else None,
-    )
 
 
 def given_directory(settings: TrainSettings) -> ModelDirectory | None:

@@ -52,6 +52,7 @@ _EXPECTED = (
     r".*does not have many workers.*",  # the machine has chosen, with a reason
     r".*number of training batches .* is smaller than the logging interval.*",  # small data is welcome
     r".*Checkpoint directory .* exists and is not empty.*",  # a run folder of ours
+    r".*TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled.*",  # trainer.tf32
     r".*GPU available but not used.*",  # trainer=cpu was typed
     r".*``compute`` method of metric .* was called before the `update` method.*",  # more processes than pictures
 )

@@ -58,7 +58,7 @@ class Rehearsed:
 
 
 def rehearse(ready: Preparation, folder: Path, progress: Progress) -> Rehearsed:
-    """Read, train, validate and write a little of everything; the network of `ready` learns by it, which is of no use."""
+    """Read, train, validate and write a little of everything; what the network learns by it is of no use."""
     keep_blocks()
     settings, data = ready.settings, ready.data
     batches = data.batches(settings.trainer.limit_train_batches)
@@ -171,7 +171,9 @@ def _companions(ready: Preparation) -> list[Callback]:
 def _checking(ready: Preparation, count: int) -> ReadingPace:
     cold, warm = (
         read_batches(
-            ready.data.some_valid_batches(rank(), max(count, 3 * ready.machine.workers.value), _on_gpu(ready)),
+            ready.data.some_valid_batches(
+                rank(), max(count, 3 * ready.machine.workers.value), _on_gpu(ready)
+            ),
             ready.machine.workers.value,
             _patience(ready, READING),
         )
@@ -186,7 +188,7 @@ def _pace(ready: Preparation, cold: Reading, warm: Reading) -> ReadingPace:
 
 
 def _alongside(ready: Preparation) -> bool:
-    return ready.machine.workers.value > 0
+    return bool(ready.machine.workers.value)
 
 
 def _on_gpu(ready: Preparation) -> bool:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from discerna.directories.checkpoint_files import newest_whole
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import Terminated
 from discerna.machine import Machine
+from discerna.networks.products import fp32_products
 from discerna.progress import Progress
 from discerna.ranks import machines
 from discerna.settings.recipe import Recipe
@@ -58,10 +59,12 @@ _OURS = {
     "devices",
     "strategy",
     "precision",
+    "tf32",
     "channels_last",
     "sync_batchnorm",
     "fused",
     "threads",
+    "compile",
     "batch_finder",
 }
 
@@ -140,7 +143,7 @@ def fit(
             default_root_dir=folder.path,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in own),
         )
-        with interruptible(trainer, interruption), own_randomness(machine), _readable(start, checkpoints):
+        with interruptible(trainer, interruption), own_ways(machine), _readable(start, checkpoints):
             trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
     stopped = reason(trainer, stopping, settings, classifier.budget)
     # Asked of all processes: each may have a part of the weights only.
@@ -179,10 +182,11 @@ def _readable(start: Path | None, checkpoints: Checkpoints) -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness(machine: Machine) -> Iterator[None]:
-    """Steps seed torch's generators; a program that calls us keeps its own streams of random numbers."""
-    gpus = [torch.cuda.current_device()] if machine.device.value == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
+def own_ways(machine: Machine) -> Iterator[None]:
+    """A program that calls us keeps its own streams of random numbers, and its way to multiply."""
+    on_gpu = machine.device.value == "cuda"
+    products = fp32_products("tf32" if machine.tf32.value else "ieee") if on_gpu else nullcontext()
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else []), products:
         yield
 
 

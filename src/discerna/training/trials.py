@@ -19,7 +19,7 @@ from discerna.training.quiet import quiet_lightning
 from discerna.training.trainer import (
     environment_of,
     interruptible,
-    own_randomness,
+    own_ways,
     set_up,
     trainer_arguments,
 )
@@ -48,7 +48,7 @@ def run_trial(
         "val_check_interval": None,
     }
     with _trainer(classifier, settings, machine, callbacks, limits) as trainer:
-        counted = trainer.fit_loop.epoch_progress.current
+        counted: Any = trainer.fit_loop.epoch_progress.current
         counted.ready = counted.started = counted.processed = counted.completed = first_epoch
         trainer.fit(classifier, datamodule=data)
 
@@ -91,5 +91,5 @@ def _trainer(
     plugins: Any = [WholeCheckpoints(), environment_of(machine.processes.value > 1)]
     with quiet_lightning(), clear_failures(settings):
         trainer = Trainer(**arguments, plugins=plugins, callbacks=list(callbacks), logger=False)
-        with interruptible(trainer, Interruption()), own_randomness(machine):
+        with interruptible(trainer, Interruption()), own_ways(machine):
             yield trainer
