@@ -68,7 +68,8 @@ ALLOWED = {
     "sweeps": DIRECTORIES
     | {"machine", "composition", "launch", "overrides", "resumption", "slurm", "sweeps", "tracking"},
     "hydra_plugins": {"errors", "sweeps"},
-    "cli": SETTINGS | {"composition", "overrides", "console", "help_text", "launch", "planning", "sweeps", "commands"},
+    "cli": SETTINGS
+    | {"composition", "overrides", "console", "help_text", "launch", "planning", "sweeps", "commands"},
     "api": SETTINGS
     | {
         "composition",

@@ -383,7 +383,11 @@ def _workers(loading: LoadingSettings, kind: str, count: int) -> Choice:
     if kind == "cpu":
         return Choice(0, "the cores that train read the pictures between two steps")
     mine = max(1, cores() // count)
-    return Choice(min(8, max(1, mine - 1)), f"{mine} cores a process feed the GPU")
+    return Choice(min(MOST_WORKERS, max(1, mine - 1)), f"{mine} cores a process feed the GPU")
+
+
+MOST_WORKERS = 16
+"""A core reads some hundreds of pictures a second, a large GPU computes some thousands (docs/performance.md)."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

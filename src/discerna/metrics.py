@@ -25,7 +25,7 @@ class LossMean:
 
     def update(self, losses: Tensor) -> None:
         """Add the loss of each picture of a batch."""
-        own = torch.stack([losses.sum(), losses.new_tensor(float(losses.numel()))])
+        own = torch.stack([losses.sum(), losses.new_full((), losses.numel())])
         self._sums = own if self._sums is None else self._sums + own
 
     def sums(self, device: torch.device) -> dict[str, float]:

@@ -96,7 +96,7 @@ def test_no_generator_is_left_changed(spec, monkeypatch):
         torch.rand(1)
         raise MemoryError
 
-    monkeypatch.setattr(transforms, "to_tensor", failing)
+    monkeypatch.setattr(transforms, "_transforms", lambda spec, settings: [("failing", failing)])
     with pytest.raises(MemoryError):
         augment(gradient(), spec(), STRONG, 1)
     assert state() == before

@@ -21,7 +21,8 @@ from discerna.images.decode import decode
 from discerna.images.keys import mix
 from discerna.images.preprocessing import fit_picture
 from discerna.images.tensors import to_tensor
-from discerna.images.transforms import augment
+from discerna.images.transforms import view_of
+from discerna.images.variation import draw, varies
 from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.preprocessing import Preprocessing
 
@@ -37,6 +38,8 @@ class Sample:
     index: int
     """The position in the image directory."""
     error: UnreadablePictureError | None
+    drawn: list[float] | None = None
+    """What the device is to vary (`variation.draw`)."""
 
 
 class Batch(NamedTuple):
@@ -53,6 +56,8 @@ class Batch(NamedTuple):
     """int64 [n], the positions in the image directory"""
     errors: list[tuple[int, UnreadablePictureError]]
     """The position of each picture that cannot be read, and why."""
+    drawn: torch.Tensor
+    """float32 [n, numbers], what the device is to vary of each picture; without anything [n, 0]"""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -60,6 +65,7 @@ class Batch(NamedTuple):
             pictures=self.pictures.to(device, non_blocking=non_blocking),
             labels=self.labels.to(device, non_blocking=non_blocking),
             indices=self.indices.to(device, non_blocking=non_blocking),
+            drawn=self.drawn.to(device, non_blocking=non_blocking),
         )
 
 
@@ -112,10 +118,11 @@ class PictureDataset(Dataset[Sample]):
             return Sample(None, label, i, copy.copy(error))
         spec = self.spec if self.size_of_epoch is None else self.spec.scaled(self.side(epoch))
         if self.augmentation is None:
-            view = to_tensor(fit_picture(image, spec))
-        else:
-            view = augment(image, spec, self.augmentation, mix(self.seed, epoch, place))
-        return Sample(view, label, i, None)
+            return Sample(to_tensor(fit_picture(image, spec)), label, i, None)
+        own = mix(self.seed, epoch, place)
+        view = view_of(image, spec, self.augmentation, own)
+        drawn = draw(self.augmentation, spec.size, own) if varies(self.augmentation) else None
+        return Sample(view, label, i, None, drawn)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -127,6 +134,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         labels=torch.tensor([sample.label for sample in readable], dtype=torch.int64),
         indices=torch.tensor([sample.index for sample in readable], dtype=torch.int64),
         errors=[(sample.index, sample.error) for sample in samples if sample.error is not None],
+        drawn=torch.tensor([sample.drawn or [] for sample in readable]) if readable else torch.empty((0, 0)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from PIL import Image
@@ -18,6 +20,22 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
 
 def normalise(pictures: torch.Tensor, spec: Preprocessing) -> torch.Tensor:
     """Pictures [n, 3, height, width] in uint8 as float32, scaled to 0..1, minus mean, over std."""
-    mean = torch.tensor(spec.mean, device=pictures.device).view(3, 1, 1)
-    std = torch.tensor(spec.std, device=pictures.device).view(3, 1, 1)
-    return pictures.to(torch.float32).div_(255).sub_(mean).div_(std)
+    return standardised(scaled(pictures), spec)
+
+
+def scaled(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures in uint8 as float32 in 0..1."""
+    return pictures.to(torch.float32).div_(255)
+
+
+def standardised(pictures: torch.Tensor, spec: Preprocessing) -> torch.Tensor:
+    """Pictures in 0..1, minus mean, over std, in place."""
+    mean, std = (of_colours(tuple(values), pictures.device) for values in (spec.mean, spec.std))
+    return pictures.sub_(mean).div_(std)
+
+
+@lru_cache(maxsize=32)
+def of_colours(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """A number for red, green and blue each, as [3, 1, 1]; a GPU that is sent them in each step waits each time."""
+    with torch.inference_mode(mode=False):  # whoever asks first, others may learn with it
+        return torch.tensor(values, device=device).view(3, 1, 1)

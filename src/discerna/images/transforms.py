@@ -16,7 +16,8 @@ from torchvision.transforms import InterpolationMode, v2
 
 from discerna.images.keys import mix
 from discerna.images.preprocessing import RESAMPLING, fit_picture, ground_colour
-from discerna.images.tensors import to_tensor
+from discerna.images.tensors import scaled, to_tensor
+from discerna.images.variation import draw, varies, vary
 from discerna.settings.augmentation import AugmentationSettings
 from discerna.settings.preprocessing import Preprocessing
 
@@ -28,6 +29,18 @@ def augment(
     image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int
 ) -> torch.Tensor:
     """The RGB picture as uint8 [3, size, size], varied as `settings` say; the same key gives the same view."""
+    view = view_of(image, spec, settings, key)
+    if not varies(settings):
+        return view
+    drawn = torch.tensor([draw(settings, spec.size, key)])
+    varied: torch.Tensor = vary(scaled(view[None]), drawn, settings, spec)[0]
+    return varied.mul_(255).round_().to(torch.uint8)
+
+
+def view_of(
+    image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int
+) -> torch.Tensor:
+    """The same before what is left to the device (`variation`)."""
     used = {**vars(settings), **MIXED}
     del used["name"]
     assert "auto" not in used.values(), "the recipe decides what auto stands for"
@@ -41,7 +54,7 @@ def augment(
             # A seed for each, so that switching one off does not shift what the others draw.
             torch.default_generator.manual_seed(mix(key, name))
             changing = transform(changing)
-    return changing if isinstance(changing, torch.Tensor) else to_tensor(changing)
+    return to_tensor(changing)
 
 
 def _placed(image: Image.Image, spec: Preprocessing, settings: AugmentationSettings, key: int) -> Image.Image:
@@ -122,15 +135,8 @@ def _transforms(
     if settings.perspective and spec.size > 1:  # a single pixel has no corners to move
         angle = _made(v2.RandomPerspective, p=settings.perspective, interpolation=filter_, fill=ground)
         yield "perspective", angle
-    if settings.jitter:
-        yield "jitter", _made(v2.ColorJitter, settings.jitter, settings.jitter, settings.jitter)
-    if settings.grayscale:
-        yield "grayscale", _made(v2.RandomGrayscale, settings.grayscale)
     if settings.trivial:
         yield "trivial", _made(v2.TrivialAugmentWide, interpolation=filter_, fill=ground)
-    if settings.erasing:
-        yield "tensor", to_tensor
-        yield "erasing", _made(v2.RandomErasing, settings.erasing, value=ground, inplace=True)
 
 
 def _affine(share: float, filter_: InterpolationMode, ground: tuple[int, int, int]) -> Any:

@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 
 from discerna.errors import DivergedError
 from discerna.images.keys import mix
-from discerna.images.tensors import normalise
+from discerna.images.tensors import normalise, scaled, standardised
+from discerna.images.variation import varies, vary
 from discerna.machine import OFF, Machine
 from discerna.metrics import LossMean, ValidationFigures
 from discerna.networks.assembly import logits
@@ -95,7 +96,7 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Work, batch_idx: int) -> Tensor:
         """The loss of this process's share of a step, scaled so that each picture of the step weighs the same."""
-        mixed, targets = self.mixing(normalise(batch.pictures, self.spec), batch.labels)
+        mixed, targets = self.mixing(self._seen(batch), batch.labels)
         main, auxiliary = logits(self._answers(mixed))
         losses = self.loss(main, targets)
         self.last_losses = losses.detach() if batch.counted else losses.detach()[:0]
@@ -108,6 +109,13 @@ class Classifier(LightningModule):
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size / batch.step_size
         total: Tensor = losses.sum() * (scale if batch.counted else 0.0)
         return total
+
+    def _seen(self, batch: Work) -> Tensor:
+        """The pictures of a training step, varied and normalised."""
+        pictures = scaled(batch.pictures)
+        if varies(self.recipe.augmentation):
+            pictures = vary(pictures, batch.drawn, self.recipe.augmentation, self.spec)
+        return standardised(pictures, self.spec)
 
     def _watch(self, losses: Tensor) -> None:
         """Note a loss that is not finite; asking a GPU at each step would make it wait."""

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from discerna.errors import UnreadablePictureError
 from discerna.images.loading import Batch, PictureDataset, begin_apart, collate, read_here
+from discerna.images.variation import DRAWN
 from discerna.training.batch_plan import BatchPlan, Share
 
 LOG = logging.getLogger("discerna")
@@ -36,6 +37,8 @@ class Work(NamedTuple):
     """False where the process had no share of the piece; it takes the step because the others wait for it."""
     step_size: float
     """How many pictures of the weight of these the whole step has, over all pieces and processes."""
+    drawn: Tensor
+    """What the device is to vary of each picture."""
 
 
 class Readers(NamedTuple):
@@ -179,12 +182,14 @@ def _work(share: Share, batch: Batch, side: int, smallest: int) -> Work:
     A network with batch normalisation needs two pictures (`smallest`): a single one that is left is taken twice, at
     half its weight. Where none is left, blank ones take the step without any weight.
     """
-    pictures, labels, counted = batch.pictures, batch.labels, bool(share.pictures)
+    pictures, labels, drawn, counted = batch.pictures, batch.labels, batch.drawn, bool(share.pictures)
     if not len(labels):
         blank = torch.zeros((smallest, 3, side, side), dtype=torch.uint8)
-        return Work(blank, torch.zeros(smallest, dtype=torch.int64), False, share.step_size)
+        nothing = torch.zeros(smallest, DRAWN)
+        return Work(blank, torch.zeros(smallest, dtype=torch.int64), False, share.step_size, nothing)
     if not batch.errors:
-        return Work(pictures, labels, counted, share.step_size)
+        return Work(pictures, labels, counted, share.step_size, drawn)
     if len(labels) < smallest:
-        pictures, labels = torch.cat([pictures, pictures]), torch.cat([labels, labels])
-    return Work(pictures, labels, counted, share.step_size * len(labels) / max(1, len(share.pictures)))
+        pictures, labels, drawn = (torch.cat([part, part]) for part in (pictures, labels, drawn))
+    share_of_step = share.step_size * len(labels) / max(1, len(share.pictures))
+    return Work(pictures, labels, counted, share_of_step, drawn)

@@ -67,7 +67,7 @@ class RateSweep(Callback):
     ) -> None:
         """Note the loss of the whole step, the same on all processes."""
         losses = pl_module.last_losses
-        self._pieces.append(torch.stack([losses.sum(), losses.new_tensor(float(losses.numel()))]))
+        self._pieces.append(torch.stack([losses.sum(), losses.new_full((), losses.numel())]))
         if trainer.global_step < len(self.rates):  # a piece, and others will follow
             return
         total, count = trainer.strategy.reduce(torch.stack(self._pieces).sum(dim=0), reduce_op="sum")
