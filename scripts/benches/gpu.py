@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> None:
     )
     print("|--:|--:|--:|--:|---|---|--:|", flush=True)
     with pictures([given.kind], given.pictures) as folders:
+        reading = _part("reading", folders[given.kind], arguments)
         for batch in given.batches:
             own = ["--batches", str(batch)]
             trained = _part("train", folders[given.kind], [*arguments, *own])
@@ -58,6 +59,10 @@ def main(arguments: list[str]) -> None:
                 *(str(trained[what]) for what in ("precision", "compile", "workers")),
             ]
             print(f"| {batch} | {' | '.join(cells)} |", flush=True)
+    print(
+        f"\nOne core reads {reading['cold']:.0f} pictures a second from their files and {reading['warm']:.0f} from"
+        f" the cache, as augmentation={reading['augmentation']} wants them ({given.kind})."
+    )
 
 
 def _part(name: str, folder: Path, arguments: list[str]) -> dict[str, Any]:
@@ -149,7 +154,43 @@ def ceiling(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"rate": batch * given.steps / (time.perf_counter() - began)}
 
 
-PARTS = {"train": train, "ceiling": ceiling}
+def reading(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """How fast one core reads training pictures, first from their files and then from the cache."""
+    import tempfile
+
+    from discerna.directories.image_dir import ImageDirectory
+    from discerna.images.detail import needed
+    from discerna.images.loading import PictureDataset
+    from discerna.images.picture_cache import PictureCache
+    from discerna.recipes.presets import preset
+    from discerna.settings.augmentation import AugmentationSettings
+    from discerna.settings.preprocessing import Preprocessing
+
+    name = dict(text.split("=", 1) for text in given.more).get("augmentation", "light")
+    index = ImageDirectory.open(folder / "train", setting="train_data")
+    spec = Preprocessing(
+        size=given.side, resize=round(given.side * 256 / 224), fit="crop", interpolation="bilinear",
+        mean=[0.5] * 3, std=[0.25] * 3,
+    )  # fmt: skip
+    own = AugmentationSettings(
+        **{**preset("augmentation", name), "name": "light", "flip": 0.5, "vertical_flip": 0}
+    )
+    found: dict[str, Any] = {"augmentation": name}
+    count = min(len(index), 256)
+    with tempfile.TemporaryDirectory(prefix="discerna-gpu-") as room:
+        detail = needed(spec, own)
+        cache = PictureCache(Path(room), 2**33, detail)
+        time.sleep(3)  # files that were just written are not kept
+        dataset = PictureDataset(index, spec, None, own, 1, read=cache.picture)
+        for how in ("cold", "warm"):
+            began = time.perf_counter()
+            for i in range(count):
+                dataset[(0, i)]
+            found[how] = count / (time.perf_counter() - began)
+    return found
+
+
+PARTS = {"train": train, "ceiling": ceiling, "reading": reading}
 
 
 if __name__ == "__main__":

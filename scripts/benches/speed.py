@@ -90,6 +90,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--memory", action="store_true", help="measure only the memory of scoring 1,000 and 100,000"
     )
+    parser.add_argument("--score", action="store_true", help="measure only scoring")
     parser.add_argument("--json", type=Path, help="keep all measurements in this file")
     parser.add_argument("--chart", type=Path, help="draw the rates of training into this file")
     given = parser.parse_args(arguments)
@@ -104,7 +105,7 @@ def main(arguments: list[str]) -> None:
             work = [
                 (name, command)
                 for name, command in _measurements(folders)
-                if not given.start or name in START
+                if (not given.start or name in START) and (not given.score or name.startswith(SCORING))
             ]
             random.Random(number).shuffle(work)
             # Scoring needs a model that training has written.
@@ -112,9 +113,13 @@ def main(arguments: list[str]) -> None:
                 run.take(name, *command)
                 print(".", end="", flush=True, file=sys.stderr)
         print(file=sys.stderr)
-    for text in (
-        [of_start(run)] if given.start else [of_network(run), of_training(run, given.kinds), of_start(run)]
-    ):
+    if given.start:
+        texts = [of_start(run)]
+    elif given.score:
+        texts = [of_scoring(run, given.kinds)]
+    else:
+        texts = [of_network(run), of_training(run, given.kinds), of_scoring(run, given.kinds), of_start(run)]
+    for text in texts:
         print(text, end="\n\n")
     if given.json:
         given.json.write_text(json.dumps(run.found, indent=2))
@@ -129,10 +134,12 @@ def _measurements(folders: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
     for part in ONCE:
         yield part, ["-m", "benches.speed_parts", part, str(first)]
     for kind, folder in folders.items():
-        for part in ("train", "plain", "lightning", "decode", "score"):
+        for part in ("train", "plain", "lightning", "decode", "decode-together", "score"):
             yield f"{part}, {kind}", ["-m", "benches.speed_parts", part, str(folder)]
 
 
+SCORING = ("forward-fp32", "decode", "train", "score")
+"""A model to score with is trained before."""
 START = ("libraries", "start", "help", "hydra-help")
 ONCE = ("ceiling", "ceiling-fp32", "forward", "forward-fp32", "step", "bare-step", *START)
 """Parts that do not depend on the pictures."""
@@ -156,23 +163,37 @@ def _rates(run: Run, kind: str) -> dict[str, float]:
 
 
 def of_training(run: Run, kinds: list[str]) -> str:
-    """Training, validation and scoring, as ratios."""
-    ceiling, cores = run.middle("ceiling"), machine.cores()
+    """Training and validation, as ratios."""
+    ceiling = run.middle("ceiling")
     lines = [
         "| pictures | train / ceiling | train / plain loop | train / Lightning | validation / limit"
-        " | memory / plain loop | score / limit |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        " | memory / plain loop |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for kind in kinds:
-        rates, decode = _rates(run, kind), cores * run.middle(f"decode, {kind}")
+        rates = _rates(run, kind)
         cells = [
             rates["train"] / ceiling,
             rates["train"] / rates["plain"],
             rates["train"] / rates["lightning"],
             run.middle(f"train, {kind}", "validation") / run.middle("forward"),
             run.middle(f"train, {kind}", "private") / run.middle(f"plain, {kind}", "private"),
-            run.middle(f"score, {kind}") / (1 / (1 / run.middle("forward-fp32") + 1 / decode)),
         ]
+        lines.append(f"| {kind} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def of_scoring(run: Run, kinds: list[str]) -> str:
+    """Scoring beside 1 / (network alone + decoding alone): decoding as one core does it times the cores, and as all do."""
+    lines = [
+        "| pictures | score / limit | all cores decode / cores x one | score / limit with all cores |",
+        "|---|--:|--:|--:|",
+    ]
+    forward, cores = run.middle("forward-fp32"), machine.cores()
+    for kind in kinds:
+        score, alone = run.middle(f"score, {kind}"), cores * run.middle(f"decode, {kind}")
+        together = run.middle(f"decode-together, {kind}")
+        cells = [score * (1 / forward + 1 / alone), together / alone, score * (1 / forward + 1 / together)]
         lines.append(f"| {kind} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -59,16 +59,38 @@ def decode(folder: Path) -> dict[str, float]:
     from discerna.images.decode import decode as decoded
     from discerna.images.preprocessing import fit_picture
     from discerna.images.tensors import to_tensor
-    from discerna.settings.preprocessing import Preprocessing
 
     torch.set_num_threads(1)
-    spec = Preprocessing(size=SIDE, resize=256, fit="crop", interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3,
-                         grayscale=False, border=0)  # fmt: skip
+    spec = _seen()
     files = sorted((folder / "valid").rglob("*.*"))
     began = time.perf_counter()
     for file in files:
         to_tensor(fit_picture(decoded(file), spec))
     return {"rate": len(files) / (time.perf_counter() - began)}
+
+
+def decode_together(folder: Path) -> dict[str, float]:
+    """The same on all cores at once."""
+    import torch
+
+    from discerna.directories.image_dir import ImageDirectory
+    from discerna.images.loading import PictureDataset, read_here
+
+    index = ImageDirectory.open(folder / "valid", setting="valid_data")
+    dataset = PictureDataset(index, _seen(), None, None, 0)
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    for _ in read_here(dataset, [[(0, i) for i in range(len(index))]], cores):
+        pass
+    return {"rate": len(index) / (time.perf_counter() - began)}
+
+
+def _seen() -> Any:
+    from discerna.settings.preprocessing import Preprocessing
+
+    return Preprocessing(size=SIDE, resize=256, fit="crop", interpolation="bilinear", mean=[0.5] * 3, std=[0.25] * 3,
+                         grayscale=False, border=0)  # fmt: skip
 
 
 def train(folder: Path, *more: str) -> dict[str, float]:
@@ -222,6 +244,7 @@ PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "forward": lambda folder: ceiling(folder, _auto(), learns=False),
     "forward-fp32": lambda folder: ceiling(folder, "fp32", learns=False),
     "decode": decode,
+    "decode-together": decode_together,
     "train": train,
     "plain": plain,
     "lightning": lightning,
@@ -236,7 +259,7 @@ PARTS: dict[str, Callable[..., dict[str, float]]] = {
 }
 
 
-AS_COMMANDS = ("ceiling", "forward", "forward-fp32", "decode", "train", "score")
+AS_COMMANDS = ("ceiling", "forward", "forward-fp32", "decode", "decode-together", "train", "score")
 """Parts that have memory as the commands of discerna have it; plain loops have it as Python programs do."""
 
 

@@ -43,9 +43,9 @@ def test_pictures_for_which_the_cache_has_no_room_are_decoded_in_each_epoch():
 
 
 def test_workers_read_while_the_network_computes():
-    """Whatever is slower decides; their start is waited for in each epoch."""
+    """Whatever is slower decides; their start is waited for once."""
     slow = [Phase(epochs=4, batch=1.0, reading=ReadingPace(first=2.0, cold=3.0, warm=0.5))]
-    assert epochs_of(phases=slow, alongside=True) == pytest.approx([32.0, 12.0, 12.0, 12.0])
+    assert epochs_of(phases=slow, alongside=True) == pytest.approx([32.0, 10.0, 10.0, 10.0])
 
 
 def test_epochs_that_freeze_or_grow_take_their_own_time():

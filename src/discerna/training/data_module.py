@@ -25,7 +25,14 @@ from discerna.settings.train import TrainSettings
 from discerna.training.bad_pictures import BadPictures
 from discerna.training.batch_plan import BatchPlan, Share
 from discerna.training.growing import growing
-from discerna.training.keyed_loader import Broke, Readers, TrainLoader, ValidationLoader, load
+from discerna.training.keyed_loader import (
+    Broke,
+    EpochsOfBatches,
+    Readers,
+    TrainLoader,
+    ValidationLoader,
+    load,
+)
 
 LOG = logging.getLogger("discerna")
 
@@ -42,6 +49,7 @@ class PictureData(LightningDataModule):
         self.train = train
         self.valid = valid
         self.labels = list(train.labels)
+        self._loader: TrainLoader | None = None
 
     @classmethod
     def open(cls, settings: TrainSettings, folder: RunFolder, progress: Progress) -> PictureData:
@@ -82,7 +90,7 @@ class PictureData(LightningDataModule):
             recipe.augmentation,
             self._seed,
             growing(recipe.start_size, spec.size, settings.epochs),
-            _read(self._kept, needed(spec, recipe.augmentation)),
+            _reader(self._kept, needed(spec, recipe.augmentation)),
         )
         self._valid_set = PictureDataset(
             self.valid,
@@ -90,7 +98,7 @@ class PictureData(LightningDataModule):
             label_positions(self.valid, self.labels, setting="valid_data", allow_missing=False),
             None,
             self._seed,
-            read=_read(self._cache_of(needed(spec, None)), needed(spec, None)),
+            read=_reader(self._cache_of(needed(spec, None)), needed(spec, None)),
         )
         if plan.batch_size > plan.pictures:
             LOG.warning(
@@ -122,8 +130,7 @@ class PictureData(LightningDataModule):
     ) -> Generator[None, None, None]:
         """Read the first batches of an epoch, as a training would, for whoever wants to know how long it takes."""
         shares = self._plan.shares(self._seed, epoch, process)[:count]
-        for _ in load(self._train_set, shares, epoch, self._readers, on_gpu, self._broke("train_data")):
-            yield
+        yield from self._read(self._train_set, epoch, shares, on_gpu, self._broke("train_data"))
 
     def some_valid_batches(self, process: int, count: int, on_gpu: bool) -> Generator[None, None, None]:
         """Read batches of validation pictures out of all of them, as above; neighbours may be all alike."""
@@ -132,8 +139,17 @@ class PictureData(LightningDataModule):
         apart = max(1, len(mine) // (count * size))
         some = list(mine[::apart])[: count * size]
         shares = [Share(some[i : i + size], size, [0]) for i in range(0, len(some), size)]
-        for _ in load(self._valid_set, shares, 0, self._readers, on_gpu, self._broke("valid_data")):
-            yield
+        yield from self._read(self._valid_set, 0, shares, on_gpu, self._broke("valid_data"))
+
+    def _read(
+        self, dataset: PictureDataset, epoch: int, shares: list[Share], on_gpu: bool, broke: Broke
+    ) -> Generator[None, None, None]:
+        batches = EpochsOfBatches(dataset, self._readers, on_gpu, lambda epoch: shares, 0)
+        try:
+            for _ in load(batches, epoch, shares, 0, broke):
+                yield
+        finally:
+            batches.close()
 
     def kept_size(self, epoch: int, process: int, count: int) -> float:
         """The mean bytes that the cache has of a picture, as the first batches of an epoch have it."""
@@ -150,15 +166,22 @@ class PictureData(LightningDataModule):
     def train_dataloader(self) -> TrainLoader:
         """Called by Lightning."""
         assert self.trainer is not None
-        return TrainLoader(
+        self._loader = TrainLoader(
             self._train_set, self._plan, self._seed, self._readers, self.trainer, self._broke("train_data")
         )
+        return self._loader
 
     def val_dataloader(self) -> ValidationLoader:
         """Called by Lightning."""
         assert self.trainer is not None
         broke = self._broke("valid_data")
         return ValidationLoader(self._valid_set, self._valid_batch, self._readers, self.trainer, broke)
+
+    def close(self) -> None:
+        """Let the workers end that still read ahead, when a training has come to whatever end."""
+        if self._loader is not None:
+            self._loader.close()
+            self._loader = None
 
     def _broke(self, where: str) -> Broke:
         def broke(i: int, error: UnreadablePictureError, epoch: int) -> None:
@@ -169,6 +192,6 @@ class PictureData(LightningDataModule):
         return broke
 
 
-def _read(cache: PictureCache | None, detail: Detail | None) -> Callable[[str], Image.Image]:
+def _reader(cache: PictureCache | None, detail: Detail | None) -> Callable[[str], Image.Image]:
     """Path -> picture in as much detail as this training makes use of, out of the cache where it has it."""
     return partial(decode_detail, detail=detail) if cache is None else cache.picture

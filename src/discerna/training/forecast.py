@@ -16,7 +16,7 @@ class ReadingPace:
     """Seconds for a batch of pictures, where nothing else is done."""
 
     first: float
-    """Until the first batch of an epoch is there, where others read; 0 where this process does."""
+    """Until the first batch is there, where others read and begin to; 0 where this process does."""
     cold: float
     """As they are found when a training begins."""
     warm: float
@@ -108,7 +108,8 @@ def _epoch(phase: Phase, batches: int, first: bool, found: Measured) -> float:
     share = 0.0 if first else found.cache_share
     read = share * reading.warm + (1 - share) * reading.cold
     if found.alongside:
-        return reading.first + batches * max(phase.batch, read)
+        # Afterwards they read the beginning of the next epoch while the last one is validated.
+        return (reading.first if first else 0.0) + batches * max(phase.batch, read)
     return batches * (phase.batch + max(0.0, read - reading.warm))
 
 

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -68,9 +69,14 @@ class TrainLoader:
         self.dataset = dataset
         self.broke = broke
         self.plan = plan
-        self.seed = seed
-        self.readers = readers
         self.trainer = trainer
+        process, on_gpu = trainer.global_rank, trainer.strategy.root_device.type == "cuda"
+        # Of the epoch that is trained and of the next one, which is read ahead.
+        self.shares = lru_cache(maxsize=2)(lambda epoch: plan.shares(seed, epoch, process))
+        epochs = trainer.max_epochs
+        self.batches = EpochsOfBatches(
+            dataset, readers, on_gpu, self.shares, epochs if epochs and epochs > 0 else None
+        )
 
     def __len__(self) -> int:
         return len(self.plan.piece_sizes())
@@ -78,10 +84,13 @@ class TrainLoader:
     def __iter__(self) -> Iterator[Work]:
         epoch = self.trainer.current_epoch
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        shares = self.plan.shares(self.seed, epoch, self.trainer.global_rank)[done:]
-        on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        for share, batch in load(self.dataset, shares, epoch, self.readers, on_gpu, self.broke):
-            yield _work(share, batch, self.dataset.side(epoch), self.plan.smallest)
+        side = self.dataset.side(epoch)
+        for share, batch in load(self.batches, epoch, self.shares(epoch), done, self.broke):
+            yield _work(share, batch, side, self.plan.smallest)
+
+    def close(self) -> None:
+        """Let the workers end."""
+        self.batches.close()
 
     # Their presence tells Lightning that a run can go on in mid-epoch; the position is in its counters.
     def state_dict(self) -> dict[str, Any]:
@@ -99,14 +108,14 @@ class ValidationLoader:
         self, dataset: PictureDataset, batch_size: int, readers: Readers, trainer: Trainer, broke: Broke
     ) -> None:
         process, processes = trainer.global_rank, trainer.world_size
-        self.on_gpu = trainer.strategy.root_device.type == "cuda"
+        on_gpu = trainer.strategy.root_device.type == "cuda"
         total = len(dataset)
         mine = list(range(process, total, processes))
         longest = -(-total // processes)
         steps = -(-longest // batch_size)
         self.shares = [Share(mine[i * batch_size : (i + 1) * batch_size], total, [0]) for i in range(steps)]
         self.dataset = dataset
-        self.readers = readers
+        self.batches = EpochsOfBatches(dataset, readers, on_gpu, lambda epoch: self.shares, 0)
         self.trainer = trainer
         self.broke = broke
 
@@ -115,20 +124,92 @@ class ValidationLoader:
 
     def __iter__(self) -> Iterator[Work]:
         epoch = self.trainer.current_epoch  # only told: the pictures are the same in each
-        for share, batch in load(self.dataset, self.shares, epoch, self.readers, self.on_gpu, self.broke):
+        for share, batch in load(self.batches, epoch, self.shares, 0, self.broke):
             yield _work(share, batch, self.dataset.side(epoch), 1)
 
 
+class EpochsOfBatches:
+    """The batches of one epoch after the other.
+
+    Workers go on with the next epoch while the last batches of this one are computed and validated: a training on few
+    pictures would otherwise wait for new workers more often than for anything else.
+    """
+
+    def __init__(
+        self,
+        dataset: PictureDataset,
+        readers: Readers,
+        on_gpu: bool,
+        shares: Callable[[int], list[Share]],
+        epochs: int | None,
+    ) -> None:
+        """`shares` of an epoch; `epochs`: how many there are, None for no end; 0: each is read for itself."""
+        self._dataset = dataset
+        self._readers = readers
+        self._on_gpu = on_gpu
+        self._shares = shares
+        self._epochs = epochs
+        self._coming: Iterator[Batch] | None = None
+        self._next = (0, 0)
+        """Epoch and position of what comes next."""
+
+    def take(self, epoch: int, done: int) -> Iterator[Batch]:
+        """The batches of an epoch beyond those that are `done`."""
+        count = len(self._shares(epoch))
+        if not self._readers.workers:
+            yield from read_here(self._dataset, self._keys(epoch, done, epoch + 1), self._readers.threads)
+            return
+        end = None if self._epochs is None else max(self._epochs, epoch + 1)
+        if self._coming is None or self._next != (epoch, done):
+            self.close()
+            self._coming = self._begin(epoch, done, end)
+        for number in range(done, count):
+            try:
+                batch = next(self._coming)
+            except GONE as error:  # a worker that dies while it hands over what it has read
+                raise RuntimeError(f"{OF_WORKERS}: {type(error).__name__}, {error}") from None
+            self._next = (epoch, number + 1) if number + 1 < count else (epoch + 1, 0)
+            if self._next == (end, 0):
+                self.close()
+            yield batch
+
+    def close(self) -> None:
+        """Let the workers end."""
+        self._coming = None
+
+    def _keys(self, epoch: int, done: int, end: int | None) -> Iterator[list[tuple[int, int]]]:
+        while end is None or epoch < end:
+            for share in self._shares(epoch)[done:]:
+                yield [(epoch, i) for i in share.pictures or share.stand_ins]
+            epoch, done = epoch + 1, 0
+
+    def _begin(self, epoch: int, done: int, end: int | None) -> Iterator[Batch]:
+        batches = len(self._shares(epoch)) - done
+        loader: DataLoader[Any] = DataLoader(
+            self._dataset,
+            batch_sampler=self._keys(epoch, done, end),
+            num_workers=self._readers.workers if end != epoch + 1 else min(self._readers.workers, batches),
+            collate_fn=collate,
+            pin_memory=self._on_gpu,
+            worker_init_fn=begin_apart,
+        )
+        coming = iter(loader)
+        if threading.current_thread() is threading.main_thread():
+            # torch lets the death of a worker raise wherever the training is then; asked for a batch, it tells as well.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return coming
+
+
 def load(
-    dataset: PictureDataset, shares: list[Share], epoch: int, readers: Readers, on_gpu: bool, broke: Broke
+    batches: EpochsOfBatches, epoch: int, shares: list[Share], done: int, broke: Broke
 ) -> Iterator[tuple[Share, Batch]]:
-    """The pictures of each share; workers that die are replaced once."""
-    left = shares
+    """The pictures of each share beyond those that are `done`; workers that die are replaced once an epoch."""
     retried = False
-    while left:
+    while done < len(shares):
         try:
-            for batch in _batches(dataset, left, epoch, readers, on_gpu):
-                share, *left = left
+            for batch in batches.take(epoch, done):
+                share = shares[done]
+                done += 1
                 if share.pictures:  # of a stand-in the process tells whose picture it is
                     for i, error in batch.errors:
                         broke(i, error, epoch)
@@ -139,37 +220,23 @@ def load(
             if retried or not is_of_dead_worker(error):
                 raise
             retried = True
+            batches.close()
             LOG.warning(
                 "a process that reads pictures was killed; others go on from where it was: %s",
                 _first_line(error),
             )
 
 
-def _batches(
-    dataset: PictureDataset, shares: list[Share], epoch: int, readers: Readers, on_gpu: bool
-) -> Iterator[Batch]:
-    keys = [[(epoch, i) for i in share.pictures or share.stand_ins] for share in shares]
-    if not readers.workers:
-        yield from read_here(dataset, keys, readers.threads)
-        return
-    loader: DataLoader[Any] = DataLoader(
-        dataset,
-        batch_sampler=keys,
-        num_workers=readers.workers,
-        collate_fn=collate,
-        pin_memory=on_gpu,
-        worker_init_fn=begin_apart,
-    )
-    batches = iter(loader)
-    if threading.current_thread() is threading.main_thread():
-        # torch lets the death of a worker raise wherever the training is then; asked for a batch, it tells as well.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    yield from batches
+OF_WORKERS = "DataLoader worker"
+"""How torch begins when it says that one is gone."""
+
+GONE = (ConnectionError, EOFError, FileNotFoundError)
+"""What comes of a batch whose worker is gone before torch has noticed."""
 
 
 def is_of_dead_worker(error: BaseException) -> bool:
     """Whether a loader says that one of its workers is gone."""
-    return "DataLoader worker" in str(error)
+    return OF_WORKERS in str(error)
 
 
 def _first_line(error: BaseException) -> str:

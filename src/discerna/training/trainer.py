@@ -144,7 +144,10 @@ def fit(
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in own),
         )
         with interruptible(trainer, interruption), own_ways(machine), _readable(start, checkpoints):
-            trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
+            try:
+                trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
+            finally:
+                data.close()
     stopped = reason(trainer, stopping, settings, classifier.budget)
     # Asked of all processes: each may have a part of the weights only.
     latest = {} if best.epoch else trainer.strategy.lightning_module_state_dict()

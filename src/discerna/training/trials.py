@@ -50,7 +50,10 @@ def run_trial(
     with _trainer(classifier, settings, machine, callbacks, limits) as trainer:
         counted: Any = trainer.fit_loop.epoch_progress.current
         counted.ready = counted.started = counted.processed = counted.completed = first_epoch
-        trainer.fit(classifier, datamodule=data)
+        try:
+            trainer.fit(classifier, datamodule=data)
+        finally:
+            data.close()
 
 
 def run_validation(
