@@ -29,6 +29,20 @@ class OutOfMemory(Callback):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
 
 
+class NoWaiting(Callback):
+    """A step that makes a GPU wait is an error, but for the first one, in which kernels are chosen."""
+
+    def on_train_batch_start(self, trainer, *args, **kwargs):
+        if trainer.global_step:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_batch_end(self, *args, **kwargs):
+        torch.cuda.set_sync_debug_mode("default")
+
+    def on_exception(self, *args):
+        torch.cuda.set_sync_debug_mode("default")
+
+
 class Remember(Logger):
     seen: ClassVar[dict[str, float]] = {}
 

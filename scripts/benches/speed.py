@@ -184,7 +184,7 @@ def of_training(run: Run, kinds: list[str]) -> str:
 
 
 def of_scoring(run: Run, kinds: list[str]) -> str:
-    """Scoring beside 1 / (network alone + decoding alone): decoding as one core does it times the cores, and as all do."""
+    """Scoring beside 1 / (network + decoding alone), which is as one core decodes times the cores, or as all do."""
     lines = [
         "| pictures | score / limit | all cores decode / cores x one | score / limit with all cores |",
         "|---|--:|--:|--:|",

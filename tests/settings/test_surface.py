@@ -9,7 +9,7 @@ from discerna.settings.build import hints
 from discerna.settings.early_stopping import ELSEWHERE, EarlyStoppingSettings
 from discerna.settings.trainer import NOT_CONFIGURABLE, TrainerSettings
 
-OURS = {"channels_last", "fused", "threads"}
+OURS = {"tf32", "channels_last", "fused", "compile", "threads", "batch_finder"}
 
 
 def arguments(cls: type) -> set[str]:

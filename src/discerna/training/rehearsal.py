@@ -71,9 +71,11 @@ def rehearse(ready: Preparation, folder: Path, progress: Progress) -> Rehearsed:
         for first_epoch, epochs in kinds:
             # Of weights that are frozen an optimizer keeps nothing yet, so only the last one tells what is written.
             last: list[Callback] = [saving] if first_epoch == kinds[-1][0] else []
-            phase, clock = _phase(ready, first_epoch, epochs, count, last, advance)
+            phase, clock, read = _phase(ready, first_epoch, epochs, count, last, advance)
             phases.append(phase)
             clocks.append(clock)
+            if first_epoch == 0:
+                kept = data.kept_size(0, rank(), read) * (len(data.train) + len(data.valid))
         checking = _checking(ready, min(VALIDATED, valid_batches))
         validation = ValidationClock(advance)
         if valid_batches:
@@ -81,7 +83,6 @@ def rehearse(ready: Preparation, folder: Path, progress: Progress) -> Rehearsed:
                 ready.classifier, data, settings, ready.machine, [validation],
                 batches=min(VALIDATED, valid_batches),
             )  # fmt: skip
-    kept = data.kept_size(0, rank(), count) * (len(data.train) + len(data.valid))
     room = data.cache.limit * KEPT if data.cache else 0.0
     most = settings.trainer.max_steps
     return Rehearsed(
@@ -128,8 +129,8 @@ def _phase(
     count: int,
     callbacks: list[Callback],
     advance: Advance,
-) -> tuple[Phase, StepClock]:
-    """Read the first pictures of an epoch twice, then train on them."""
+) -> tuple[Phase, StepClock, int]:
+    """Read the first batches of an epoch twice, then train on them; also how many were read."""
     data, settings, machine = ready.data, ready.settings, ready.machine
 
     def read(wanted: int) -> Reading:
@@ -156,7 +157,7 @@ def _phase(
             steps=max(1, min(WARM + STEPS, warm.batches // pieces)),
             first_epoch=first_epoch,
         )
-    return Phase(epochs=epochs, batch=clock.each, reading=_pace(ready, cold, warm)), clock
+    return Phase(epochs=epochs, batch=clock.each, reading=_pace(ready, cold, warm)), clock, cold.batches
 
 
 def _companions(ready: Preparation) -> list[Callback]:
