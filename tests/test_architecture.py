@@ -63,7 +63,7 @@ ALLOWED = {
     "recipes": IMAGES | {"recipes", "conf"},
     "commands": RESULTS | TRAINING | CONVERSION | SPLITTING | REGISTRY | {"commands", "environment"},
     "launch": DIRECTORIES | {"machine", "console", "commands", "resumption", "slurm"},
-    "planning": DIRECTORIES | {"launch", "resumption"},
+    "planning": DIRECTORIES | {"launch", "resumption", "slurm"},
     "worker": DIRECTORIES | {"machine", "console", "commands", "launch", "slurm"},
     "sweeps": DIRECTORIES
     | {"machine", "composition", "launch", "overrides", "resumption", "slurm", "sweeps", "tracking"},

@@ -7,6 +7,7 @@ from discerna import machine
 from discerna.composition import compose
 from discerna.errors import MachineError, SettingsError
 from discerna.machine import Machine
+from discerna.networks.products import fp32_products
 
 
 @pytest.fixture
@@ -158,6 +159,7 @@ def test_tf32_is_of_nvidias_gpus(gpus):
         (["trainer=cpu", "trainer.compile=true"], "default", "trainer.compile"),
         (["trainer=gpu", "trainer.compile=reduce-overhead"], "reduce-overhead", "trainer.compile"),
         (["trainer=ddp", "trainer.strategy=fsdp"], "off", "sharded weights cannot be compiled"),
+        (["trainer=ddp"], "off", "a trial decides for one process only; trainer.compile=true does it"),
         (
             ["trainer=gpu", "trainer.deterministic=true"],
             "off",
@@ -176,3 +178,16 @@ def test_old_gpus_and_sharded_weights_are_not_compiled(gpus):
     assert chosen("trainer=gpu").compile.reason == "the GPU is too old for it"
     with pytest.raises(MachineError, match="sharded weights cannot be compiled"):
         chosen("trainer=ddp", "trainer.strategy=fsdp", "trainer.compile=true")
+
+
+@pytest.mark.parametrize("how", ["tf32", "ieee"])
+def test_whoever_asks_for_the_way_to_multiply_by_its_older_name_is_answered(how):
+    """Lightning does at the start of a training, and torch's compiler."""
+    places = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul]
+    before = [place.fp32_precision for place in places], torch.get_float32_matmul_precision()
+    with fp32_products(how):
+        assert torch.get_float32_matmul_precision() == ("high" if how == "tf32" else "highest")
+        assert torch.backends.cuda.matmul.allow_tf32 is (how == "tf32")
+        if how == "tf32":  # torch has no older word for the other
+            assert torch.backends.cudnn.allow_tf32
+    assert ([place.fp32_precision for place in places], torch.get_float32_matmul_precision()) == before

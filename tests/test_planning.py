@@ -62,6 +62,9 @@ def test_sizes_are_those_of_the_training(given, tmp_path):
     parts = planned.start + planned.first_epoch + 2 * planned.later_epoch + planned.end
     assert planned.seconds == pytest.approx(parts)
     assert (planned.epochs, planned.steps) == (3, 4)
+    assert (
+        discerna.plan(**given, trainer={"accumulate_grad_batches": 2}).steps == 4
+    )  # the last one is of one piece
     assert planned.memory > 100 * 2**20
     done = discerna.train(**given)
     record = (done.output / "training.json").stat().st_size  # of a training, so no plan has it
@@ -127,7 +130,19 @@ def test_what_the_training_would_refuse(given, tmp_path):
     with pytest.raises(OutputError, match="the output exists"):
         discerna.plan(**given)
     assert discerna.plan(**given, overwrite=True).epochs == 3
-    assert discerna.plan(**given, resume="auto").epochs == 3
+    with pytest.raises(SettingsError, match="a plan is of a training from its start"):
+        discerna.plan(**given, resume="auto")
+    other = {**given, "output": tmp_path / "out" / "new"}
+    assert discerna.plan(**other, resume="auto").epochs == 3  # nothing has begun there
+    (tmp_path / "out" / "new.run").mkdir()
+    (tmp_path / "out" / "new.run" / "mine.txt").touch()
+    with pytest.raises(OutputError, match="not one of discerna's"):
+        discerna.plan(**other)
+    (tmp_path / "out" / "new.run" / "mine.txt").unlink()
+    (tmp_path / "out" / "new.run").rmdir()
+    for limit in ("limit_train_batches", "limit_val_batches"):
+        with pytest.raises(SettingsError, match=f"no batch would be left: trainer.{limit}=0.1"):
+            discerna.plan(**other, trainer={limit: 0.1})
     with pytest.raises(InvalidDatasetError):
         discerna.plan(**{**given, "valid_data": empty}, overwrite=True)
     assert below(tmp_path) == before

@@ -121,7 +121,7 @@ def choose(trainer: TrainerSettings, loading: LoadingSettings, count: Choice) ->
         channels_last=_channels_last(trainer, kind.value),
         sync_batchnorm=_sync_batchnorm(trainer, kind.value, count.value),
         fused=_fused(trainer, kind.value, precision.value, strategy.value),
-        compile=_compile(trainer, kind.value, strategy.value),
+        compile=_compile(trainer, kind.value, strategy.value, count.value),
         threads=_threads(trainer, here),
         workers=_workers(loading, kind.value, here),
     )
@@ -326,7 +326,7 @@ def _fused(trainer: TrainerSettings, kind: str, precision: str, strategy: str) -
     return Choice(True, "one kernel updates all weights")
 
 
-def _compile(trainer: TrainerSettings, kind: str, strategy: str) -> Choice:
+def _compile(trainer: TrainerSettings, kind: str, strategy: str, count: int) -> Choice:
     if trainer.compile not in ("auto", False):
         if strategy == "fsdp":
             raise MachineError(
@@ -341,6 +341,8 @@ def _compile(trainer: TrainerSettings, kind: str, strategy: str) -> Choice:
         return Choice(OFF, ELSEWHERE)
     if strategy == "fsdp":
         return Choice(OFF, "sharded weights cannot be compiled")
+    if count > 1:
+        return Choice(OFF, "a trial decides for one process only; trainer.compile=true does it")
     if trainer.deterministic is True:
         return Choice(OFF, "whether it pays is measured, and would not be decided alike each time")
     import torch

@@ -40,10 +40,15 @@ def free(system: Path = SYSTEM) -> int | None:
     return min(known) if known else None
 
 
+def now() -> int:
+    """The bytes that this process has in memory; 0 where the system does not tell."""
+    return _of_status("VmRSS") or 0
+
+
 def there(system: Path = SYSTEM) -> int | None:
     """Bytes that this process would have at most: its own, and what is free."""
     left = free(system)
-    return None if left is None else left + (_of_status("VmRSS") or 0)
+    return None if left is None else left + now()
 
 
 def _of_status(name: str) -> int | None:

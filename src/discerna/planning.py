@@ -9,22 +9,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from discerna import launch, resumption
+from discerna import launch, resumption, slurm
 from discerna.directories.plan_result import PlanResult
 from discerna.directories.publishing import refuse_existing_output
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.write_aside import unwritable
+from discerna.errors import SettingsError
 from discerna.progress import Progress
 from discerna.settings.train import TrainSettings
+from discerna.wording import shown
 
 
 def plan(settings: TrainSettings, progress: Progress) -> PlanResult:
     """What the training would take; refuses what the training would refuse."""
-    settings, _ = launch.placed(settings)
+    _refuse_earlier(settings)
+    settings, run = launch.placed(settings)
     output = launch.outcome(settings)
-    if settings.resume is None or resumption.earlier_run(settings) is None:
-        refuse_existing_output(output, settings.overwrite)
-    with _folder_beside(output) as room:
+    refuse_existing_output(output, settings.overwrite)
+    RunFolder(run).refuse_old(settings.overwrite)
+    with slurm.announced_end(requeue=False), _folder_beside(output) as room:
         own = replace(settings, plan=True, output=room / "model", resume=None, overwrite=False)
         folder, hidden = RunFolder.begin(room / "model.run", own)
         try:
@@ -33,6 +36,18 @@ def plan(settings: TrainSettings, progress: Progress) -> PlanResult:
             assert folder.lock is not None
             folder.lock.release()
         return PlanResult.read(folder.plan)
+
+
+def _refuse_earlier(settings: TrainSettings) -> None:
+    """Refuse to plan what has begun: how far it has come nobody asks here."""
+    earlier = resumption.earlier_run(settings) if settings.resume else None
+    if earlier is not None:
+        raise SettingsError(
+            "a plan is of a training from its start",
+            where=f"plan=true resume={settings.resume}",
+            accepted=f"{shown(str(earlier.path))} has begun",
+            remedy="leave out resume, and give another output",
+        )
 
 
 @contextmanager

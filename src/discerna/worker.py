@@ -25,6 +25,7 @@ from discerna.directories.plain_reading import read_object
 from discerna.directories.run_folder import RunFolder
 from discerna.errors import (
     DiscernaError,
+    OutOfMemoryError,
     Preempted,
     ProcessError,
     ProcessHangError,
@@ -85,7 +86,8 @@ def _be_agent(folder: RunFolder, given: argparse.Namespace) -> None:
             _run_workers(folder, given)
             return
         except DiscernaError as error:
-            if _decided(folder) == decided:  # else a worker has decided how it will go better
+            # Else a worker has decided how it will go better.
+            if not isinstance(error, OutOfMemoryError) or _decided(folder) == decided:
                 if not isinstance(error, ProcessKilledError | ProcessHangError) or not left:
                     folder.write_error(error)  # for who started this agent
                     raise

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from discerna.images.keys import mix
 from discerna.images.preprocessing import ground_colour
-from discerna.images.variation import DRAWN, draw, varies, vary
+from discerna.images.variation import DRAWN, UNIT, draw, varies, vary
 
 ALL = replace(NONE, jitter=0.4, grayscale=0.3, erasing=0.5)
 
@@ -35,14 +35,14 @@ def test_a_picture_is_varied_alike_in_any_batch(spec):
 )
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.4])
 def test_colours_are_changed_as_torchvision_does(spec, place, of_torchvision, factor):
-    row = torch.ones(1, DRAWN)
-    row[0, place] = factor
+    row = torch.full((1, DRAWN), UNIT)
+    row[0, place] = round(factor * UNIT)
     found = vary(batch(1), row, replace(NONE, jitter=0.4), spec())
     assert torch.allclose(found, of_torchvision(batch(1), factor), atol=2e-3)  # it weighs red by 0.2989
 
 
 def test_what_is_drawn_lies_in_its_range():
-    numbers = drawn(ALL, 2000, 32)
+    numbers = drawn(ALL, 2000, 32) / UNIT
     factors, grey, part = numbers[:, :3], numbers[:, 3], numbers[:, 4:]
     assert 0.6 <= factors.min() < 0.65 and 1.35 < factors.max() <= 1.4
     assert set(grey.tolist()) == {0.0, 1.0} and 0.25 < grey.mean() < 0.35
@@ -55,7 +55,7 @@ def test_what_is_drawn_lies_in_its_range():
 
 
 def test_a_part_is_painted_over_in_the_mean_colour(spec):
-    row = torch.tensor([[1.0, 1.0, 1.0, 0.0, 2.0, 3.0, 5.0, 9.0]])
+    row = torch.tensor([[1, 1, 1, 0, 2, 3, 5, 9]]) * UNIT
     found = vary(batch(1), row, replace(NONE, erasing=1.0), spec())[0]
     ground = torch.tensor(ground_colour(spec())).view(3, 1, 1) / 255
     assert (found[:, 2:5, 3:9] == ground).all()
@@ -66,6 +66,11 @@ def test_a_part_is_painted_over_in_the_mean_colour(spec):
 
 def test_nothing_is_drawn_where_nothing_varies():
     assert not varies(NONE)
-    assert draw(NONE, 8, 1) == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert draw(NONE, 8, 1) == [UNIT, UNIT, UNIT, 0, 0, 0, 0, 0]
     tiny = [draw(replace(NONE, erasing=1.0), 1, key) for key in range(20)]
     assert all(top == bottom for *_, top, _, bottom, _ in tiny)  # a single pixel has no part
+
+
+def test_a_trainer_that_computes_in_bf16_leaves_places_as_they_are():
+    """It rounds whatever is a fraction: 301 would become 302."""
+    assert not drawn(ALL).is_floating_point()

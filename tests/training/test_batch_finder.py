@@ -1,5 +1,7 @@
 """Which piece of a batch is found the largest that fits."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ import discerna
 from discerna.composition import compose
 from discerna.errors import OutOfMemoryError, SettingsError
 from discerna.training.batch_finder import LEAP, in_pieces_of, largest
+from picture_sets import TESTS
 
 
 def pieces(batch):
@@ -39,7 +42,7 @@ def test_the_largest_that_fits_and_nothing_larger_is_tried(batch, fixed, each, r
     memory = Memory(fixed, each)
     found = largest(pieces(batch), memory, room)
     fitting = [n for n in pieces(batch) if fixed + each * n <= room]
-    assert found == ((fitting[-1], fixed + each * fitting[-1]) if fitting else None)
+    assert found == (fitting[-1] if fitting else None)
     # But for the first two, which nothing foretells.
     assert all(fixed + each * size <= room for size in memory.tried[2:])
     assert len(memory.tried) <= 2 + len(pieces(batch))
@@ -47,7 +50,7 @@ def test_the_largest_that_fits_and_nothing_larger_is_tried(batch, fixed, each, r
 
 def test_no_leap_into_the_dark():
     memory = Memory(0, 1)
-    assert largest(pieces(1024), memory, 10**6) == (1024, 1024)
+    assert largest(pieces(1024), memory, 10**6) == 1024
     leaps = [after / before for before, after in zip(memory.tried[1:], memory.tried[2:], strict=False)]
     assert max(leaps) <= LEAP
 
@@ -55,7 +58,7 @@ def test_no_leap_into_the_dark():
 @pytest.mark.parametrize("refuses", [16, 100])
 def test_memory_that_runs_out_below_what_should_be_there(refuses):
     memory = Memory(0, 1, refuses_above=refuses)
-    assert largest(pieces(256), memory, 10**6)[0] == max(n for n in pieces(256) if n <= refuses)
+    assert largest(pieces(256), memory, 10**6) == max(n for n in pieces(256) if n <= refuses)
     with pytest.raises(OutOfMemoryError):
         largest(pieces(256), memory, 10**6, reraise=True)
 
@@ -64,7 +67,7 @@ def test_memory_that_grows_faster_than_the_first_pieces_let_expect():
     def steep(size):
         return size if size <= 4 else 100 * size
 
-    assert largest(pieces(64), steep, 1000) == (8, 800)
+    assert largest(pieces(64), steep, 1000) == 8
 
 
 def typed(*more):
@@ -124,3 +127,32 @@ def test_smaller_pieces_where_it_does_not_and_a_restart_does_not_search_again(tr
 def test_not_even_one_picture(train):
     with pytest.raises(OutOfMemoryError, match=r"not even the smallest piece.*smaller network"):
         train("m", model="greedy", arguments={"most": 0}, trainer={"batch_finder": True})
+
+
+def test_a_batch_that_is_too_small_for_anything(pictures):
+    with pytest.raises(SettingsError, match="the batch is too small: batch_size=1"):
+        discerna.train(
+            model="tiny",
+            train_data=pictures / "train",
+            valid_data=pictures / "valid",
+            batch_size=1,
+            trainer={"batch_finder": True},
+        )
+
+
+@pytest.mark.slow
+def test_two_processes_find_together(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    done = discerna.train(
+        model="tiny",
+        train_data=pictures / "train",
+        valid_data=pictures / "valid",
+        output=tmp_path / "m",
+        epochs=1,
+        batch_size=8,
+        trainer={"batch_finder": True, "devices": 2, "accelerator": "cpu"},
+        networks={"modules": ["tiny_networks"]},
+    )
+    told = json.loads((done.output / "training.json").read_text())["recipe"]
+    assert told["trainer.accumulate_grad_batches"]["value"] == 1
+    assert json.loads((done.run / "decisions.json").read_text())["pieces"] == 1

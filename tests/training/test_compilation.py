@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import discerna
-from discerna.errors import SettingsError
-from discerna.training.compilation import CompiledNetwork, Steps, decide
+from discerna.errors import OutOfMemoryError, SettingsError
+from discerna.training.compilation import CompiledNetwork, Steps, decide, mode_for
 
 
 def taking(plain, compiled, tried=None):
@@ -52,6 +52,17 @@ def test_a_short_training_does_not_even_try():
     found = decide(taking(PLAIN, PLAIN, tried), batches=10_000, kinds=1)
     assert tried == ["off"]
     assert found.reason == "about 17 min of computing: compiling would take a good part of it"
+
+
+def test_memory_that_runs_out_in_the_trial_is_left_to_the_training():
+    found = decide(taking(OutOfMemoryError("out of memory"), PLAIN), batches=10**6, kinds=1)
+    assert (found.value, found.reason) == ("off", "memory ran out in the trial")
+
+
+def test_graphs_that_are_replayed_do_without_pieces():
+    assert mode_for("reduce-overhead", 1) == "reduce-overhead"
+    assert mode_for("reduce-overhead", 2) == mode_for("default", 2) == "default"
+    assert mode_for("max-autotune", 4) == "max-autotune-no-cudagraphs"
 
 
 def test_a_compiler_that_fails_stops_nothing():
@@ -115,9 +126,7 @@ def worth_trying(monkeypatch):
     from discerna.machine import Choice
     from discerna.training import compilation, tried
 
-    monkeypatch.setattr(
-        machine, "_compile", lambda trainer, kind, strategy: Choice("auto", "a trial will tell")
-    )
+    monkeypatch.setattr(machine, "_compile", lambda *given: Choice("auto", "a trial will tell"))
     monkeypatch.setattr(tried, "FEW", 1)
     monkeypatch.setattr(compilation, "LONG", 0.0)
     monkeypatch.setattr(compilation, "WORTH", -1e9)
@@ -156,7 +165,7 @@ def test_a_copy_is_compiled_for_itself(compiled):
 
     holder = nn.Module()
     holder.network = nn.Linear(2, 2)
-    holder.fast = CompiledNetwork(holder.network, "default", 1)
+    holder.fast = CompiledNetwork(holder.network, "default", {1})
     other = copy.deepcopy(holder)
     assert other.fast._network is other.network
     assert set(holder.state_dict()) == {"network.weight", "network.bias"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from discerna.composition import compose
+from discerna.errors import SettingsError
 from discerna.training.forecast import Extent, Measured, Phase, ReadingPace, ends_before, forecast
 
 WARM = ReadingPace(first=0.0, cold=0.5, warm=0.1)
@@ -20,7 +21,7 @@ FOUND = Measured(
     checkpoint=0.0,
     end=3.0,
 )
-EXTENT = Extent(epochs=4, batches=10, valid_batches=2, most_batches=None)
+EXTENT = Extent(epochs=4, batches=10, steps=10, valid_batches=2, most_batches=None)
 
 
 def settings(*typed):
@@ -95,19 +96,32 @@ def test_checkpoints_after_steps():
     planned = forecast(settings(*typed), EXTENT, replace(FOUND, checkpoint=1.0))
     assert sum(planned.epochs) == pytest.approx(44 + 11)
     pieces = forecast(
-        settings(*typed, "trainer.accumulate_grad_batches=2"), EXTENT, replace(FOUND, checkpoint=1.0)
+        settings(*typed, "trainer.accumulate_grad_batches=2"),
+        replace(EXTENT, steps=5),
+        replace(FOUND, checkpoint=1.0),
     )
     assert sum(pieces.epochs) == pytest.approx(44 + 6)
 
 
 @pytest.mark.parametrize(
-    "typed", ["max_minutes=0.5", "trainer.max_time='00:00:00:30'", "+trainer.max_time={seconds: 30}"]
+    ("typed", "seconds"),
+    [
+        ("max_minutes=0.5", 30.0),  # of everything
+        ("trainer.max_time='00:00:00:30'", 40.0),  # of the epochs
+        ("trainer.max_time={seconds: 30}", 40.0),
+    ],
 )
-def test_a_limit_of_time(typed):
-    own = settings(typed.removeprefix("+"))
+def test_a_limit_of_time(typed, seconds):
+    own = settings(typed)
     planned = forecast(own, EXTENT, FOUND)
-    assert planned.seconds == 30.0
-    assert ends_before(own, planned) == "a limit of time ends it after 30 s"
+    assert planned.seconds == seconds
+    assert ends_before(own, planned) == f"a limit of time ends it after {seconds:.0f} s"
+
+
+@pytest.mark.parametrize("typed", ["'12:00:00'", "'soon'", "{hour: 3}", "'00:00:00:x'"])
+def test_a_time_that_cannot_be_read(typed):
+    with pytest.raises(SettingsError, match=r"a time that cannot be read: trainer\.max_time"):
+        settings(f"trainer.max_time={typed}")
 
 
 def test_what_may_end_it():

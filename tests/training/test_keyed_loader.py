@@ -87,6 +87,14 @@ def test_an_epoch_beyond_the_last_can_be_asked_for():
     assert indices(reading.take(5, 0)) == of_epoch(5)
 
 
+def test_a_validation_that_is_cut_short_leaves_no_worker():
+    part = batches(2, 0).take(0, 0)
+    next(part)
+    assert multiprocessing.active_children()
+    part.close()
+    assert not multiprocessing.active_children()
+
+
 class Fragile(Told):
     """Its reader is killed at a picture, once."""
 

@@ -16,7 +16,7 @@ from discerna.directories.model_dir import ModelDirectory, write_model_directory
 from discerna.directories.plan_result import PlanResult
 from discerna.directories.run_folder import RunFolder
 from discerna.directories.write_aside import disk_failures
-from discerna.errors import OutOfMemoryError
+from discerna.errors import MachineError, OutOfMemoryError
 from discerna.machine import Choice
 from discerna.networks.registration import import_user_modules
 from discerna.progress import SILENT, Progress
@@ -47,6 +47,13 @@ def _run(settings: TrainSettings, folder: RunFolder, progress: Progress) -> None
     import_user_modules(settings.networks.modules)
     ready = prepare(settings, folder, began, progress)
     start = time.monotonic() - began
+    if ready.machine.strategy.value == "fsdp":
+        raise MachineError(
+            "a plan of sharded weights cannot be measured",
+            where="plan=true trainer.strategy=fsdp",
+            accepted="its trials would shard the same network twice",
+            remedy="plan with trainer.strategy=ddp, or try trainer.limit_train_batches=20 epochs=1",
+        )
     first = ready.machine.processes.value == 1 or is_first_process()
     # As they are: steps without a schedule may make anything of them.
     weights = {name: value.detach().clone() for name, value in ready.classifier.network.state_dict().items()}
@@ -147,7 +154,7 @@ def _plan(ready: Preparation, found: Rehearsed, start: float, published: Publish
     files = settings.checkpoint.keep + 1
     return PlanResult(
         epochs=len(planned.epochs),
-        steps=found.extent.batches // settings.trainer.accumulate_grad_batches,
+        steps=found.extent.steps,
         start=planned.start,
         first_epoch=planned.epochs[0],
         later_epoch=sum(later) / len(later) if later else 0.0,

@@ -20,7 +20,7 @@ class PlanResult:
     steps: int
     """Optimizer steps of an epoch."""
     start: float
-    """From the beginning of the command to the first step."""
+    """Until the first step; importing torch is not counted, as in the result of a training."""
     first_epoch: float
     """With its validation; pictures that no cache holds are decoded."""
     later_epoch: float

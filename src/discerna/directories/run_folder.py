@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -243,7 +244,18 @@ class RunFolder:
         if status is not None:
             write_json(self.status_file, status.end(state, reason, **told).as_json())
 
+    def refuse_old(self, overwrite: bool) -> None:
+        """Refuse what lies in the way of a fresh run here, and leave it as it is."""
+        if os.path.lexists(self.path):
+            with self._replaceable(overwrite):
+                pass
+
     def _remove_old(self, overwrite: bool) -> None:
+        with self._replaceable(overwrite):
+            shutil.rmtree(self.path)
+
+    @contextmanager
+    def _replaceable(self, overwrite: bool) -> Iterator[None]:
         """Only a run that failed is replaced unasked: another has left its checkpoints; one that goes on never is."""
         if self.path.is_symlink() or not (self.is_run() or self._is_barely_begun()):
             raise OutputError(
@@ -266,7 +278,7 @@ class RunFolder:
                     accepted=f"its run: {status.state}" if status else "a run has finished here, or was cut",
                     remedy=f"{go_on}choose another output, or add overwrite=true to replace it",
                 )
-            shutil.rmtree(self.path)
+            yield
         finally:
             lock.release()
 

@@ -38,7 +38,7 @@ class Sample:
     index: int
     """The position in the image directory."""
     error: UnreadablePictureError | None
-    drawn: list[float] | None = None
+    drawn: list[int] | None = None
     """What the device is to vary (`variation.draw`)."""
 
 
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     errors: list[tuple[int, UnreadablePictureError]]
     """The position of each picture that cannot be read, and why."""
     drawn: torch.Tensor
-    """float32 [n, numbers], what the device is to vary of each picture; without anything [n, 0]"""
+    """int64 [n, numbers], what the device is to vary of each picture; without anything [n, 0]"""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -134,7 +134,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         labels=torch.tensor([sample.label for sample in readable], dtype=torch.int64),
         indices=torch.tensor([sample.index for sample in readable], dtype=torch.int64),
         errors=[(sample.index, sample.error) for sample in samples if sample.error is not None],
-        drawn=torch.tensor([sample.drawn or [] for sample in readable]) if readable else torch.empty((0, 0)),
+        drawn=torch.tensor([sample.drawn or [] for sample in readable], dtype=torch.int64),
     )
 
 

@@ -20,6 +20,9 @@ from discerna.settings.preprocessing import Preprocessing
 DRAWN = 8
 """Numbers a picture: brightness, contrast, saturation, whether it loses its colours; top, left, bottom, right."""
 
+UNIT = 10_000
+"""They are whole parts of 1: a trainer that computes in bf16 rounds whatever is a fraction, also places in a picture."""
+
 GREY = (0.299, 0.587, 0.114)
 """How much red, green and blue are seen."""
 
@@ -32,7 +35,7 @@ def varies(settings: AugmentationSettings) -> bool:
     return bool(settings.jitter or settings.grayscale or settings.erasing)
 
 
-def draw(settings: AugmentationSettings, side: int, key: int) -> list[float]:
+def draw(settings: AugmentationSettings, side: int, key: int) -> list[int]:
     """What happens to the picture of a key, in DRAWN numbers; switching one part off does not shift the others."""
     share = float(settings.jitter)
     colours = random.Random(mix(key, "jitter"))
@@ -40,7 +43,7 @@ def draw(settings: AugmentationSettings, side: int, key: int) -> list[float]:
     grey = random.Random(mix(key, "grayscale")).random() < float(settings.grayscale)
     parts = random.Random(mix(key, "erasing"))
     part = _part(side, parts) if parts.random() < float(settings.erasing) else (0, 0, 0, 0)
-    return [*factors, float(grey), *map(float, part)]
+    return [round(UNIT * number) for number in (*factors, grey, *part)]
 
 
 def _part(side: int, draw: random.Random) -> tuple[int, int, int, int]:
@@ -57,14 +60,15 @@ def _part(side: int, draw: random.Random) -> tuple[int, int, int, int]:
 def vary(pictures: Tensor, drawn: Tensor, settings: AugmentationSettings, spec: Preprocessing) -> Tensor:
     """Pictures [n, 3, height, width] in 0..1, changed in place, each as its row of `drawn` says."""
     if settings.jitter:
-        brightness, contrast, saturation = (drawn[:, i].view(-1, 1, 1, 1) for i in range(3))
+        factors = drawn[:, :3].to(pictures.dtype) / UNIT
+        brightness, contrast, saturation = (factors[:, i].view(-1, 1, 1, 1) for i in range(3))
         pictures.mul_(brightness).clamp_(0, 1)
         _away_from(pictures, _grey(pictures).mean((2, 3), keepdim=True), contrast)
         _away_from(pictures, _grey(pictures), saturation)
     if settings.grayscale:
-        _away_from(pictures, _grey(pictures), 1 - drawn[:, 3].view(-1, 1, 1, 1))
+        _away_from(pictures, _grey(pictures), 1 - (drawn[:, 3] // UNIT).view(-1, 1, 1, 1))
     if settings.erasing:
-        top, left, bottom, right = (drawn[:, i].view(-1, 1, 1, 1) for i in range(4, DRAWN))
+        top, left, bottom, right = ((drawn[:, i] // UNIT).view(-1, 1, 1, 1) for i in range(4, DRAWN))
         rows = torch.arange(pictures.shape[2], device=pictures.device).view(1, 1, -1, 1)
         columns = torch.arange(pictures.shape[3], device=pictures.device).view(1, 1, 1, -1)
         inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)

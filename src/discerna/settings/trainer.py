@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from discerna.errors import SettingsError
@@ -72,7 +73,26 @@ class TrainerSettings:
     enable_model_summary: bool
     profiler: Literal["simple", "advanced", "pytorch"] | None
 
+    @property
+    def longest(self) -> timedelta | None:
+        """What `max_time` means; ValueError or TypeError where it means nothing."""
+        told = self.max_time
+        if told is None:
+            return None
+        if isinstance(told, dict):
+            return timedelta(**told)
+        days, hours, minutes, seconds = (int(part) for part in told.split(":"))
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
     def __post_init__(self) -> None:
+        try:
+            _ = self.longest
+        except (ValueError, TypeError, OverflowError):
+            raise SettingsError(
+                "a time that cannot be read",
+                where=f"trainer.max_time={self.max_time}",
+                accepted="DAYS:HOURS:MINUTES:SECONDS, as 00:12:00:00, or a mapping such as {hours: 12}",
+            ) from None
         refuse_numbers_of_cpus(self.devices, self.accelerator, "trainer.devices")
         if self.gradient_clip_algorithm and self.gradient_clip_val is None:
             raise SettingsError(

@@ -7,8 +7,10 @@ no size is tried that would not fit, which on a CPU would end the process withou
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -25,6 +27,9 @@ from discerna.wording import amount
 SAFE = {"cuda": 0.92, "cpu": 0.8}
 """The share of memory that is used: on a CPU others live in it as well."""
 
+WHOLE = 1_000_000
+"""All the room that there is."""
+
 LEAP = 4
 """A size is foretold up to so many times the largest that was tried."""
 
@@ -40,36 +45,35 @@ def find_pieces(
     keep_blocks()  # as the training will
     batch = settings.batch_size
     sizes = [n for n in range(smallest * machine.processes.value, batch + 1) if batch % n == 0]
-    room = _room(machine)
-    if room is None:
+    if machine.device.value != "cuda" and memory.there() is None:
         return Choice(1, "the system does not tell how much memory is free; nothing was tried")
+    taken: dict[int, Taken] = {}
     with progress.task("finding the largest piece", len(sizes)) as advance:
 
         def measure(size: int) -> int:
             try:
-                return _taken(lambda: train(in_pieces_of(size, settings)), machine)
+                taken[size] = _taken(lambda: train(in_pieces_of(size, settings)), machine)
+                return taken[size].share
             finally:
                 advance(1, f"{size} pictures")
 
-        found = largest(sizes, measure, room, reraise=machine.processes.value > 1)
-    if found is None:
+        size = largest(sizes, measure, WHOLE, reraise=machine.processes.value > 1)
+    if size is None:
         raise OutOfMemoryError(
             "not even the smallest piece of a batch fits into memory",
             where=f"{sizes[0]} pictures of image_size={settings.image_size}",
-            accepted=f"there is room for {amount(room)}",
             remedy="use a smaller network or a smaller image_size",
         )
-    size, taken = found
     what = f"all {batch} pictures at once" if size == batch else f"{size} of {batch} pictures at once"
-    return Choice(batch // size, f"{what} take {amount(taken)} of {amount(room)}")
+    return Choice(batch // size, f"{what} take {amount(taken[size].most)} of {amount(taken[size].room)}")
 
 
 def largest(
     sizes: Sequence[int], measure: Callable[[int], int], room: int, reraise: bool = False
-) -> tuple[int, int] | None:
-    """The largest of ascending sizes that fits into `room`, and what it takes; None where none does.
+) -> int | None:
+    """The largest of ascending sizes that fits into `room`; None where none does.
 
-    `reraise`: memory that runs out all the same is for others to deal with.
+    `reraise`: memory that runs out all the same is an error, as other processes wait in mid-step.
     """
     tried: list[tuple[int, int]] = []
     left = list(sizes)
@@ -88,7 +92,7 @@ def largest(
         else:
             tried.append((size, taken))
             left = [other for other in left if other > size]
-    return tried[-1] if tried else None
+    return tried[-1][0] if tried else None
 
 
 def _next(tried: Sequence[tuple[int, int]], left: Sequence[int], room: int) -> int | None:
@@ -114,19 +118,18 @@ def in_pieces_of(size: int, settings: TrainSettings) -> TrainSettings:
     return replace(settings, batch_size=size * pieces, trainer=trainer)
 
 
-def _room(machine: Machine) -> int | None:
-    """What each process may have of the device's memory, the same in all of them."""
-    kind = machine.device.value
-    if kind == "cuda":
-        most: int | None = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
-    else:
-        here = machine.processes.value // machines(machine.processes.value)
-        most = None if (there := memory.there()) is None else there // here
-    return None if most is None else int(most * SAFE.get(kind, SAFE["cpu"]))
+class Taken(NamedTuple):
+    """What a trial has taken."""
+
+    most: int
+    """Bytes, of the device or of the machine."""
+    room: int
+    """What there is for this process."""
+    share: int
+    """In parts of WHOLE; the most of all processes, so that all decide alike."""
 
 
-def _taken(train: Callable[[], None], machine: Machine) -> int:
-    """The most memory that a process has while it trains, of the device or of the machine."""
+def _taken(train: Callable[[], None], machine: Machine) -> Taken:
     on_gpu = machine.device.value == "cuda"
     gc.collect()
     if on_gpu:
@@ -135,9 +138,20 @@ def _taken(train: Callable[[], None], machine: Machine) -> int:
     else:
         memory.forget_peak()
     train()
-    taken = torch.cuda.max_memory_reserved() if on_gpu else memory.peak()
-    if not dist.is_initialized():
-        return taken
-    most = torch.tensor(float(taken), device="cuda" if on_gpu else "cpu")
-    dist.all_reduce(most, dist.ReduceOp.MAX)
-    return int(most)
+    # Now that the trainer has chosen the GPU of this process.
+    if on_gpu:
+        most, there = (
+            torch.cuda.max_memory_reserved(),
+            torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved(),
+        )
+    else:
+        here = machine.processes.value // machines(machine.processes.value)
+        free, own = memory.free() or 0, memory.now()
+        most, there = memory.peak(), own + free // here
+    room = int(there * SAFE["cuda" if on_gpu else "cpu"])
+    share = math.ceil(WHOLE * most / max(1, room))
+    if dist.is_initialized():
+        told = torch.tensor(float(share), device="cuda" if on_gpu else "cpu")
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        share = int(told)
+    return Taken(most, room, share)

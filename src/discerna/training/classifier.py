@@ -22,7 +22,7 @@ from discerna.networks.assembly import logits
 from discerna.settings.preprocessing import Preprocessing
 from discerna.settings.recipe import Recipe
 from discerna.settings.train import METRIC_MODES, TrainSettings
-from discerna.training.compilation import CompiledNetwork
+from discerna.training.compilation import CompiledNetwork, mode_for
 from discerna.training.keyed_loader import Work
 from discerna.training.loss import PictureLoss
 from discerna.training.mixing import Mixing
@@ -68,9 +68,12 @@ class Classifier(LightningModule):
         self.on_trial = False
         """Whether only rates are tried out: without a schedule, and a loss that explodes is no fault."""
         self._diverged: Tensor | None = None
-        mode, pieces = machine.compile.value, settings.trainer.accumulate_grad_batches
-        share = settings.batch_size // (pieces * machine.processes.value)
-        self._compiled = None if mode == OFF else CompiledNetwork(network, mode, share)
+        self._compiled: CompiledNetwork | None = None
+        if machine.compile.value != OFF:
+            pieces = settings.trainer.accumulate_grad_batches
+            share = settings.batch_size / (pieces * machine.processes.value)
+            mode = mode_for(machine.compile.value, pieces)
+            self._compiled = CompiledNetwork(network, mode, {math.floor(share), math.ceil(share)})
 
     def forward(self, pictures: Tensor) -> Any:
         """What the network answers to uint8 pictures."""

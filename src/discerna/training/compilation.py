@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from discerna.errors import OutOfMemoryError
 from discerna.machine import OFF, Choice
 from discerna.wording import duration, short
 
@@ -43,7 +44,10 @@ def too_few(batches: int) -> Choice:
 
 def decide(take: Callable[[str], Steps], batches: int, kinds: int) -> Choice:
     """The mode, or off, and why; `take` tries some steps, `kinds` of pictures' sizes are compiled apart."""
-    plain = take(OFF)
+    try:
+        plain = take(OFF)
+    except OutOfMemoryError:  # the training finds smaller pieces, or says what would help
+        return Choice(OFF, "memory ran out in the trial")
     if plain.each * batches < LONG:
         told = f"about {duration(plain.each * batches)} of computing: compiling would take a good part of it"
         return Choice(OFF, told)
@@ -66,8 +70,8 @@ class CompiledNetwork:
     No module: its weights are the network's, which has them in a state dict once.
     """
 
-    def __init__(self, network: nn.Module, mode: str, pictures: int) -> None:
-        """`pictures`: how many a batch has, but for an epoch's last; each other number would be compiled anew."""
+    def __init__(self, network: nn.Module, mode: str, pictures: Collection[int]) -> None:
+        """`pictures`: how many a batch may have, but for an epoch's last; each other number would be compiled anew."""
         self._network = network
         self._mode = mode
         self._pictures = pictures
@@ -75,7 +79,7 @@ class CompiledNetwork:
 
     def __call__(self, pictures: Tensor) -> Any:
         """What the network answers."""
-        if not self._network.training or not torch.is_grad_enabled() or len(pictures) != self._pictures:
+        if not self._network.training or not torch.is_grad_enabled() or len(pictures) not in self._pictures:
             return self._network(pictures)
         if self._compiled is None:
             self._compiled = torch.compile(self._network, mode=self._mode, dynamic=False)
@@ -85,6 +89,13 @@ class CompiledNetwork:
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledNetwork:
         """For the moving average, which is of weights only."""
         return CompiledNetwork(copy.deepcopy(self._network, memo), self._mode, self._pictures)
+
+
+def mode_for(mode: str, pieces: int) -> str:
+    """The mode for steps of so many pieces: a CUDA graph that is replayed overwrites what the piece before has left."""
+    if pieces == 1:
+        return mode
+    return {"reduce-overhead": MODE, "max-autotune": "max-autotune-no-cudagraphs"}.get(mode, mode)
 
 
 def is_of_compiler(error: BaseException) -> bool:

@@ -50,6 +50,7 @@ class PictureData(LightningDataModule):
         self.valid = valid
         self.labels = list(train.labels)
         self._loader: TrainLoader | None = None
+        self._warned = False
 
     @classmethod
     def open(cls, settings: TrainSettings, folder: RunFolder, progress: Progress) -> PictureData:
@@ -100,7 +101,8 @@ class PictureData(LightningDataModule):
             self._seed,
             read=_reader(self._cache_of(needed(spec, None)), needed(spec, None)),
         )
-        if plan.batch_size > plan.pictures:
+        if plan.batch_size > plan.pictures and not self._warned:
+            self._warned = True
             LOG.warning(
                 "batch_size=%d is more than the %d training pictures: each epoch is one step of %d",
                 plan.batch_size,
@@ -118,6 +120,12 @@ class PictureData(LightningDataModule):
         """How many an epoch has, each a piece of a step; no more than Lightning's `limit_train_batches`."""
         count = len(self._plan.piece_sizes())
         return count if limit is None else min(count, limit) if type(limit) is int else int(count * limit)
+
+    def steps(self, limit: float | None) -> int:
+        """How many optimizer steps an epoch has; the last may have fewer pieces."""
+        return (
+            len(self._plan.steps()) if limit is None else math.ceil(self.batches(limit) / self._plan.pieces)
+        )
 
     def valid_batches(self, limit: float | None) -> int:
         """How many batches of validation each process has; no more than Lightning's `limit_val_batches`."""
@@ -157,7 +165,7 @@ class PictureData(LightningDataModule):
             return 0.0
         shares = self._plan.shares(self._seed, epoch, process)[:count]
         sizes = [self._kept.size(self.train.path(i % len(self.train))) for s in shares for i in s.pictures]
-        return sum(sizes) / len(sizes)
+        return sum(sizes) / len(sizes) if sizes else 0.0  # of few pictures a process may have none
 
     @property
     def _valid_batch(self) -> int:

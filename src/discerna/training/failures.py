@@ -43,12 +43,12 @@ def clear_failures(settings: TrainSettings) -> Iterator[None]:
                 accepted="the system may have killed it for memory",
                 remedy="use fewer loading.workers, or loading.workers=0",
             ) from None
-        if is_of_compiler(error):
+        if is_of_compiler(error) and not is_out_of_memory(error):
             raise SettingsError(
                 "the network cannot be compiled",
                 where=f"trainer.compile={settings.trainer.compile}",
                 accepted=short(" ".join(str(error).split()), 200),
-                remedy="leave it out",
+                remedy="use trainer.compile=false",
             ) from None
         if not is_out_of_memory(error):
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from discerna.settings.checkpoint import CheckpointSettings
 from discerna.settings.train import TrainSettings
@@ -62,6 +61,8 @@ class Extent:
     epochs: int
     batches: int
     """Of an epoch, each a piece of a step."""
+    steps: int
+    """Of an epoch; the last may have fewer pieces."""
     valid_batches: int
     most_batches: int | None
     """Of the whole training, where trainer.max_steps says so."""
@@ -82,31 +83,36 @@ def forecast(settings: TrainSettings, extent: Extent, found: Measured) -> Foreca
     """How long each epoch takes, with its validation and what is written."""
     of_epoch = [phase for phase in found.phases for _ in range(phase.epochs)]
     epochs: list[float] = []
-    done, validated = 0, 0.0
+    done, steps, validated = 0, 0, 0.0
     for number, phase in enumerate(of_epoch[: extent.epochs]):
         left = extent.batches if extent.most_batches is None else extent.most_batches - done
         batches = min(extent.batches, left)
         if batches <= 0:
             break
         done += batches
+        whole = batches == extent.batches
+        steps += extent.steps if whole else batches // settings.trainer.accumulate_grad_batches
         due = validations(settings, extent.batches, number + 1, batches) if extent.valid_batches else 0.0
         seconds = _epoch(phase, batches, number == 0, found)
         seconds += due * (_validation(extent.valid_batches, validated < 1, found) + found.best)
         validated += due
         epochs.append(seconds)
-    steps = done // settings.trainer.accumulate_grad_batches
     written = _checkpoints(settings.checkpoint, sum(epochs), len(epochs), steps, found.checkpoint)
     shared = written * found.checkpoint / max(1, len(epochs))
     epochs = [seconds + shared for seconds in epochs]
     seconds = found.start + sum(epochs) + found.end
-    limit = time_limit(settings)
-    return Forecast(found.start, epochs, found.end, min([seconds, limit] if limit else [seconds]))
+    limit = time_limit(settings, found.start, found.end)
+    return Forecast(found.start, epochs, found.end, seconds if limit is None else min(seconds, limit))
+
+
+def _read(reading: ReadingPace, first: bool, found: Measured) -> float:
+    """Seconds for a batch when pictures are read for the first time, or later."""
+    share = 0.0 if first else found.cache_share
+    return share * reading.warm + (1 - share) * reading.cold
 
 
 def _epoch(phase: Phase, batches: int, first: bool, found: Measured) -> float:
-    reading = phase.reading
-    share = 0.0 if first else found.cache_share
-    read = share * reading.warm + (1 - share) * reading.cold
+    reading, read = phase.reading, _read(phase.reading, first, found)
     if found.alongside:
         # Afterwards they read the beginning of the next epoch while the last one is validated.
         return (reading.first if first else 0.0) + batches * max(phase.batch, read)
@@ -114,9 +120,7 @@ def _epoch(phase: Phase, batches: int, first: bool, found: Measured) -> float:
 
 
 def _validation(batches: int, first: bool, found: Measured) -> float:
-    reading = found.checking
-    share = 0.0 if first else found.cache_share
-    read = share * reading.warm + (1 - share) * reading.cold
+    reading, read = found.checking, _read(found.checking, first, found)
     if found.alongside:
         return reading.first + batches * max(found.validation, read)
     return batches * (found.validation + read)
@@ -149,21 +153,17 @@ def _checkpoints(how: CheckpointSettings, seconds: float, epochs: int, steps: in
     return min(count, max(1, steps))
 
 
-def time_limit(settings: TrainSettings) -> float | None:
-    """Seconds after which settings end a training."""
+def time_limit(settings: TrainSettings, start: float, end: float) -> float | None:
+    """Seconds after which settings end a training: max_minutes counts everything, Lightning's max_time the epochs."""
     limits = [settings.max_minutes * 60] if settings.max_minutes else []
-    told = settings.trainer.max_time
-    if isinstance(told, dict):
-        limits.append(timedelta(**told).total_seconds())
-    elif told is not None:
-        days, hours, minutes, seconds = (int(part) for part in told.split(":"))
-        limits.append(timedelta(days, seconds, minutes=minutes, hours=hours).total_seconds())
+    if (longest := settings.trainer.longest) is not None:
+        limits.append(start + longest.total_seconds() + end)
     return min(limits, default=None)
 
 
 def ends_before(settings: TrainSettings, planned: Forecast) -> str:
     """What may end the training before all its epochs, in words."""
-    limit = time_limit(settings)
+    limit = time_limit(settings, planned.start, planned.end)
     if limit is not None and planned.seconds >= limit:
         return f"a limit of time ends it after {duration(limit)}"
     if settings.early_stopping.name != "none":

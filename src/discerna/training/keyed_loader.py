@@ -163,15 +163,18 @@ class EpochsOfBatches:
         if self._coming is None or self._next != (epoch, done):
             self.close()
             self._coming = self._begin(epoch, done, end)
-        for number in range(done, count):
-            try:
-                batch = next(self._coming)
-            except GONE as error:  # a worker that dies while it hands over what it has read
-                raise RuntimeError(f"{OF_WORKERS}: {type(error).__name__}, {error}") from None
-            self._next = (epoch, number + 1) if number + 1 < count else (epoch + 1, 0)
-            if self._next == (end, 0):
+        try:
+            for number in range(done, count):
+                try:
+                    batch = next(self._coming)
+                except GONE as error:  # a worker that dies while it hands over what it has read
+                    raise RuntimeError(f"{OF_WORKERS}: {type(error).__name__}, {error}") from None
+                self._next = (epoch, number + 1) if number + 1 < count else (epoch + 1, 0)
+                yield batch
+        finally:
+            # Whoever stops in mid-epoch may go on from there, but for one that is read for itself.
+            if self._epochs == 0 or self._next == (end, 0):
                 self.close()
-            yield batch
 
     def close(self) -> None:
         """Let the workers end."""
@@ -252,7 +255,7 @@ def _work(share: Share, batch: Batch, side: int, smallest: int) -> Work:
     pictures, labels, drawn, counted = batch.pictures, batch.labels, batch.drawn, bool(share.pictures)
     if not len(labels):
         blank = torch.zeros((smallest, 3, side, side), dtype=torch.uint8)
-        nothing = torch.zeros(smallest, DRAWN)
+        nothing = torch.zeros((smallest, DRAWN), dtype=torch.int64)
         return Work(blank, torch.zeros(smallest, dtype=torch.int64), False, share.step_size, nothing)
     if not batch.errors:
         return Work(pictures, labels, counted, share.step_size, drawn)

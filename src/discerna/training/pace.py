@@ -122,7 +122,7 @@ class StepClock(Callback):
 
     @property
     def first(self) -> float:
-        """Seconds from the beginning to the end of the very first batch."""
+        """Seconds from the beginning of the first epoch to the end of its first batch."""
         return self._firsts[0]
 
     @property

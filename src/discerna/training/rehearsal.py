@@ -12,7 +12,9 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from discerna.allocator import keep_blocks
+from discerna.errors import SettingsError
 from discerna.images.picture_cache import KEPT
+from discerna.machine import OFF
 from discerna.progress import Advance, Progress
 from discerna.ranks import rank
 from discerna.training.averaging import MovingAverage
@@ -63,6 +65,14 @@ def rehearse(ready: Preparation, folder: Path, progress: Progress) -> Rehearsed:
     settings, data = ready.settings, ready.data
     batches = data.batches(settings.trainer.limit_train_batches)
     valid_batches = data.valid_batches(settings.trainer.limit_val_batches)
+    for name, count in (("limit_train_batches", batches), ("limit_val_batches", valid_batches)):
+        if not count:
+            raise SettingsError(
+                "no batch would be left",
+                where=f"trainer.{name}={getattr(settings.trainer, name)}",
+                accepted="a number of batches, or a share that comes to one at least",
+                remedy="leave it out, or use a larger share",
+            )
     kinds = list(_kinds(ready))
     count = min(batches, (WARM + STEPS) * settings.trainer.accumulate_grad_batches)
     saving = SavingClock(folder)
@@ -75,28 +85,36 @@ def rehearse(ready: Preparation, folder: Path, progress: Progress) -> Rehearsed:
             phases.append(phase)
             clocks.append(clock)
             if first_epoch == 0:
-                kept = data.kept_size(0, rank(), read) * (len(data.train) + len(data.valid))
+                kept = data.kept_size(0, _number(ready), read) * (len(data.train) + len(data.valid))
         checking = _checking(ready, min(VALIDATED, valid_batches))
         validation = ValidationClock(advance)
-        if valid_batches:
-            run_validation(
-                ready.classifier, data, settings, ready.machine, [validation],
-                batches=min(VALIDATED, valid_batches),
-            )  # fmt: skip
+        run_validation(
+            ready.classifier,
+            data,
+            settings,
+            ready.machine,
+            [validation],
+            batches=min(VALIDATED, valid_batches),
+        )
+    # A compiler begins anew with each size of the pictures.
+    settling = 1 if ready.machine.compile.value == OFF else len(kinds)
     room = data.cache.limit * KEPT if data.cache else 0.0
     most = settings.trainer.max_steps
     return Rehearsed(
         extent=Extent(
             epochs=settings.epochs,
             batches=batches,
+            steps=data.steps(settings.trainer.limit_train_batches),
             valid_batches=valid_batches,
             most_batches=None if most < 0 else most * settings.trainer.accumulate_grad_batches,
         ),
         phases=phases,
         checking=checking,
-        validation=validation.each if validation.batches else 0.0,
+        validation=validation.each,
         alongside=_alongside(ready),
-        warm_up=max(0.0, clocks[0].first - clocks[0].each - phases[0].reading.first),
+        warm_up=sum(
+            _warm_up(phase, clock) for phase, clock in list(zip(phases, clocks, strict=True))[:settling]
+        ),
         cache_bytes=round(min(kept, room)),
         cache_share=min(1.0, room / kept) if kept else 1.0,
         best=saving.best,
@@ -135,7 +153,7 @@ def _phase(
 
     def read(wanted: int) -> Reading:
         return read_batches(
-            data.first_batches(first_epoch, rank(), wanted, _on_gpu(ready)),
+            data.first_batches(first_epoch, _number(ready), wanted, _on_gpu(ready)),
             machine.workers.value,
             _patience(ready, READING),
         )
@@ -154,10 +172,15 @@ def _phase(
             settings,
             machine,
             [*_companions(ready), clock, *(callbacks if number == 0 else [])],
-            steps=max(1, min(WARM + STEPS, warm.batches // pieces)),
+            steps=max(1, min(WARM + STEPS, count // pieces, warm.batches // pieces)),
             first_epoch=first_epoch,
         )
     return Phase(epochs=epochs, batch=clock.each, reading=_pace(ready, cold, warm)), clock, cold.batches
+
+
+def _warm_up(phase: Phase, clock: StepClock) -> float:
+    """What the first batch takes longer than others."""
+    return max(0.0, clock.first - clock.each - phase.reading.first)
 
 
 def _companions(ready: Preparation) -> list[Callback]:
@@ -173,7 +196,7 @@ def _checking(ready: Preparation, count: int) -> ReadingPace:
     cold, warm = (
         read_batches(
             ready.data.some_valid_batches(
-                rank(), max(count, 3 * ready.machine.workers.value), _on_gpu(ready)
+                _number(ready), max(count, 3 * ready.machine.workers.value), _on_gpu(ready)
             ),
             ready.machine.workers.value,
             _patience(ready, READING),
@@ -186,6 +209,11 @@ def _checking(ready: Preparation, count: int) -> ReadingPace:
 def _pace(ready: Preparation, cold: Reading, warm: Reading) -> ReadingPace:
     first = warm.first if _alongside(ready) else 0.0
     return ReadingPace(first=first, cold=max(cold.each, warm.each), warm=warm.each)
+
+
+def _number(ready: Preparation) -> int:
+    """Of this process among those that train; a lone one is the first, whatever a cluster calls it."""
+    return 0 if ready.machine.processes.value == 1 else rank()
 
 
 def _alongside(ready: Preparation) -> bool:

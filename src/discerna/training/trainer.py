@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,9 @@ def _readable(start: Path | None, checkpoints: Checkpoints) -> Iterator[None]:
 def own_ways(machine: Machine) -> Iterator[None]:
     """A program that calls us keeps its own streams of random numbers, and its way to multiply."""
     on_gpu = machine.device.value == "cuda"
-    products = fp32_products("tf32" if machine.tf32.value else "ieee") if on_gpu else nullcontext()
+    products: AbstractContextManager[None] = nullcontext()
+    if on_gpu and machine.precision.value == "32-true":
+        products = fp32_products("tf32" if machine.tf32.value else "ieee")
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else []), products:
         yield
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -94,5 +95,11 @@ def _trainer(
     plugins: Any = [WholeCheckpoints(), environment_of(machine.processes.value > 1)]
     with quiet_lightning(), clear_failures(settings):
         trainer = Trainer(**arguments, plugins=plugins, callbacks=list(callbacks), logger=False)
-        with interruptible(trainer, Interruption()), own_ways(machine):
-            yield trainer
+        try:
+            with interruptible(trainer, Interruption()), own_ways(machine):
+                yield trainer
+        finally:
+            # What is left of several processes' trainer would go at their end, when the connection between them is gone
+            # already, and abort one of them.
+            del trainer
+            gc.collect()

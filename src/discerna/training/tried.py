@@ -33,8 +33,9 @@ def with_found_pieces(
         trial = parts.for_trial()
         run_trial(trial.classifier(own, began=0.0), trial.data, own, trial.machine, [], steps=2)
 
+    parts.plan(settings)  # refuses a batch that is too small for anything
     found = find_pieces(train, settings, parts.machine, parts.smallest, progress)
-    return _kept(decided.but(pieces=found.value, pieces_reason=found.reason), folder)
+    return _kept(parts, decided.but(pieces=found.value, pieces_reason=found.reason), folder)
 
 
 def with_tried_compiler(
@@ -43,7 +44,7 @@ def with_tried_compiler(
     """With the mode of the compiler, or without it."""
     if decided.compile is not None:
         return decided
-    batches = settings.epochs * len(parts.plan(settings).piece_sizes())
+    batches = _batches(parts, settings)
 
     def take(mode: str) -> Steps:
         trial = parts.for_trial(mode)
@@ -57,7 +58,7 @@ def with_tried_compiler(
     sides = growing(start if isinstance(start, int) else None, parts.spec.preprocessing.size, settings.epochs)
     kinds = len({sides(epoch) for epoch in range(settings.epochs)}) if sides else 1
     found = decide(take, batches, kinds) if batches >= FEW else too_few(batches)
-    return _kept(decided.but(compile=found.value, compile_reason=found.reason), folder)
+    return _kept(parts, decided.but(compile=found.value, compile_reason=found.reason), folder)
 
 
 def with_found_rate(
@@ -68,10 +69,19 @@ def with_found_rate(
         return decided
     trial = parts.for_trial()
     found = find_rate(trial.classifier(settings, began=0.0), trial.data, settings, trial.machine)
-    return _kept(decided.but(learning_rate=found.value, reason=found.reason), folder)
+    return _kept(parts, decided.but(learning_rate=found.value, reason=found.reason), folder)
 
 
-def _kept(decided: Decisions, folder: RunFolder) -> Decisions:
-    if is_first_process():
+def _batches(parts: Parts, settings: TrainSettings) -> int:
+    """Of the whole training."""
+    count, limit = len(parts.plan(settings).piece_sizes()), settings.trainer.limit_train_batches
+    if limit is not None:
+        count = min(count, limit) if type(limit) is int else int(count * limit)
+    most = settings.trainer.max_steps * settings.trainer.accumulate_grad_batches
+    return settings.epochs * count if most < 0 else min(settings.epochs * count, most)
+
+
+def _kept(parts: Parts, decided: Decisions, folder: RunFolder) -> Decisions:
+    if parts.machine.processes.value == 1 or is_first_process():
         decided.write(folder)
     return decided
