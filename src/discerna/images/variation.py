@@ -21,7 +21,7 @@ DRAWN = 8
 """Numbers a picture: brightness, contrast, saturation, whether it loses its colours; top, left, bottom, right."""
 
 UNIT = 10_000
-"""They are whole parts of 1: a trainer that computes in bf16 rounds whatever is a fraction, also places in a picture."""
+"""They are whole parts of 1: a trainer that computes in bf16 rounds whatever is a fraction, places as well."""
 
 GREY = (0.299, 0.587, 0.114)
 """How much red, green and blue are seen."""
