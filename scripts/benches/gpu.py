@@ -46,12 +46,8 @@ def main(arguments: list[str]) -> None:
         for batch in given.batches:
             own = ["--batches", str(batch)]
             trained = _part("train", folders[given.kind], [*arguments, *own])
-            mode = [
-                "--more",
-                *given.more,
-                f"precision={trained['precision']}",
-                f"compile={trained['compile']}",
-            ]
+            chosen = [f"{name}={trained[name]}" for name in ("precision", "tf32", "compile")]
+            mode = ["--more", *given.more, *chosen]
             ceiling = _part("ceiling", folders[given.kind], [*arguments, *own, *mode])["rate"]
             cells = [
                 f"{ceiling:.0f}",
@@ -96,7 +92,7 @@ def train(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {
         "first": first,
         "later": len(later) / sum(1 / rate for rate in later),
-        **{name: told[name]["value"] for name in ("precision", "compile", "workers")},
+        **{name: told[name]["value"] for name in ("precision", "tf32", "compile", "workers")},
     }
 
 
@@ -123,6 +119,8 @@ def ceiling(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     how = dict(text.split("=", 1) for text in given.more)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if how["tf32"] == "True":
+        torch.set_float32_matmul_precision("high")
     batch, labels = given.batches[0], 4
     network = torchvision.models.get_model(given.network, num_classes=labels)
     network = network.to(device, memory_format=torch.channels_last)
