@@ -87,6 +87,12 @@ def test_an_epoch_beyond_the_last_can_be_asked_for():
     assert indices(reading.take(5, 0)) == of_epoch(5)
 
 
+def test_workers_end_with_the_last_batch_though_nobody_asks_for_more():
+    part = batches(2, 0).take(0, 0)
+    kept = [next(part) for _ in range(4)]
+    assert len(kept) == 4 and not multiprocessing.active_children()
+
+
 def test_a_validation_that_is_cut_short_leaves_no_worker():
     part = batches(2, 0).take(0, 0)
     next(part)

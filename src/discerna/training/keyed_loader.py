@@ -170,10 +170,12 @@ class EpochsOfBatches:
                 except GONE as error:  # a worker that dies while it hands over what it has read
                     raise RuntimeError(f"{OF_WORKERS}: {type(error).__name__}, {error}") from None
                 self._next = (epoch, number + 1) if number + 1 < count else (epoch + 1, 0)
+                if self._next == (end, 0):
+                    self.close()  # now, as nobody asks for more than the last
                 yield batch
         finally:
             # Whoever stops in mid-epoch may go on from there, but for one that is read for itself.
-            if self._epochs == 0 or self._next == (end, 0):
+            if self._epochs == 0:
                 self.close()
 
     def close(self) -> None:
