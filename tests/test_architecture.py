@@ -26,7 +26,7 @@ SPLITTING = CHECKS | {"splitting"}
 NETWORKS = SETTINGS | {"directories", "images", "networks"}
 RUNS = DIRECTORIES | {"runs", "resumption"}
 REGISTRY = RUNS | {"registry", "tracking"}
-RESULTS = IMAGES | NETWORKS | {"allocator", "metrics", "results"}
+RESULTS = IMAGES | NETWORKS | {"allocator", "memory", "metrics", "results"}
 TRAINING = IMAGES | NETWORKS | {"allocator", "memory", "metrics", "training", "recipes", "checks", "slurm"}
 ALLOWED = {
     "errors": set(),

@@ -19,11 +19,40 @@ _PATIENCE = 5
 def describe() -> dict[str, Any]:
     """What environment.json in the run folder holds."""
     return {
-        "machine": machine.describe(),
+        "machine": describe_machine(),
         "python": platform.python_version(),
         "packages": packages(),
         "git": git_state(Path.cwd()),
     }
+
+
+def describe_machine() -> dict[str, str]:
+    """What `discerna env` tells of the machine."""
+    import torch
+
+    kind = machine.gpu_kind()
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(machine.cores()),
+        "memory": f"{_memory() / 2**30:.0f} GiB",
+        "gpu": "none" if kind is None else f"{count} x {machine.gpu_name(kind)}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def packages() -> dict[str, str]:

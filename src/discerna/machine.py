@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -390,42 +389,3 @@ def _workers(loading: LoadingSettings, kind: str, count: int) -> Choice:
 
 MOST_WORKERS = 16
 """A core reads some hundreds of pictures a second, a large GPU computes some thousands (docs/performance.md)."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the machine had no memory left; libraries say it in several ways."""
-    import torch
-
-    signs = ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in str(error) for sign in signs
-    )
-
-
-def describe() -> dict[str, str]:
-    """What `discerna env` tells of the machine."""
-    import torch
-
-    kind = gpu_kind()
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": str(cores()),
-        "memory": f"{_memory() / 2**30:.0f} GiB",
-        "gpu": "none" if kind is None else f"{count} x {gpu_name(kind)}",
-        "threads": str(torch.get_num_threads()),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

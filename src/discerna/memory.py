@@ -1,4 +1,4 @@
-"""How much memory this process has taken, and how much it may yet take."""
+"""How much memory this process has taken, how much it may yet take, and whether there was none left."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def forget_peak() -> None:
     """Let `peak` begin anew from what the process has now; only Linux can."""
     with suppress(OSError):
         (SYSTEM / "proc/self/clear_refs").write_text("5")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left; libraries say it in several ways."""
+    import torch
+
+    signs = ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        sign in str(error) for sign in signs
+    )
 
 
 def of_children() -> int:

@@ -1,10 +1,13 @@
 """When a network is compiled, and what of it."""
 
+import copy
 import json
 
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.exc import Unsupported
+from torch._dynamo.utils import counters
 
 import discerna
 from discerna.errors import OutOfMemoryError, SettingsError
@@ -71,6 +74,20 @@ def test_a_compiler_that_fails_stops_nothing():
 
 
 @pytest.fixture
+def train(pictures, tmp_path):
+    def run(name="m", **settings):
+        data = {f"{side}_data": pictures / side for side in ("train", "valid")}
+        given = {"model": "tiny", "epochs": 2, "batch_size": 8, **settings}
+        return discerna.train(**data, **given, output=tmp_path / name)
+
+    return run
+
+
+def weights(result):
+    return (result.output / "weights.safetensors").read_bytes()
+
+
+@pytest.fixture
 def compiled(monkeypatch):
     """The sizes of the batches that went through a compiler which changes nothing."""
     seen = []
@@ -86,36 +103,17 @@ def compiled(monkeypatch):
     return seen
 
 
-def test_only_training_on_whole_batches_is_compiled(pictures, tmp_path, compiled):
-    given = {
-        "model": "tiny",
-        "train_data": pictures / "train",
-        "valid_data": pictures / "valid",
-        "epochs": 2,
-        "batch_size": 8,
-        "ema": 0.9,
-    }
-    discerna.train(**given, output=tmp_path / "compiled", trainer={"compile": "reduce-overhead"})
-    assert (
-        compiled == [(8, "reduce-overhead")] * 6
-    )  # 27 pictures: the last 3 of each epoch are computed as ever
-    discerna.train(**given, output=tmp_path / "plain")
-    one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("compiled", "plain"))
-    assert one == other
-    told = json.loads((tmp_path / "compiled" / "training.json").read_text())
+def test_only_training_on_whole_batches_is_compiled(train, compiled):
+    done = train("compiled", ema=0.9, trainer={"compile": "reduce-overhead"})
+    # 27 pictures: the last 3 of each epoch are computed as ever.
+    assert compiled == [(8, "reduce-overhead")] * 6
+    assert weights(done) == weights(train("plain", ema=0.9))
+    told = json.loads((done.output / "training.json").read_text())
     assert told["machine"]["compile"] == {"value": "reduce-overhead", "reason": "trainer.compile"}
 
 
-def test_pieces_are_batches(pictures, tmp_path, compiled):
-    discerna.train(
-        model="plain",
-        train_data=pictures / "train",
-        valid_data=pictures / "valid",
-        output=tmp_path / "m",
-        epochs=1,
-        batch_size=8,
-        trainer={"compile": True, "accumulate_grad_batches": 2},
-    )
+def test_pieces_are_batches(train, compiled):
+    train(model="plain", epochs=1, trainer={"compile": True, "accumulate_grad_batches": 2})
     assert compiled == [(4, "default")] * 6  # and pieces of 2 and 1 at the end
 
 
@@ -132,37 +130,27 @@ def worth_trying(monkeypatch):
     monkeypatch.setattr(compilation, "WORTH", -1e9)
 
 
-def test_what_a_trial_has_told_holds_for_a_restart(pictures, tmp_path, compiled, worth_trying, capsys):
-    given = {
-        "model": "tiny",
-        "train_data": pictures / "train",
-        "valid_data": pictures / "valid",
-        "batch_size": 8,
-    }
-    discerna.train(**given, output=tmp_path / "m", epochs=1)
-    told = capsys.readouterr().err
-    assert "compile" in told and " ms instead of " in told
-    decided = json.loads((tmp_path / "m.run" / "decisions.json").read_text())
-    assert decided["compile"] in ("default", "off")
-    decided.update(compile="max-autotune", compile_reason="as before")
-    (tmp_path / "m.run" / "decisions.json").write_text(json.dumps(decided))
+def test_what_a_trial_has_told_holds_for_a_restart(train, compiled, worth_trying, capsys):
+    done = train(epochs=1)
+    assert " ms instead of " in capsys.readouterr().err
+    assert compiled, "it was tried"
+    kept = done.run / "decisions.json"
+    decided = json.loads(kept.read_text())
+    assert decided["compile"] in ("default", "off")  # as the clock has it
+    kept.write_text(json.dumps({**decided, "compile": "max-autotune", "compile_reason": "as before"}))
     compiled.clear()
-    discerna.resume(tmp_path / "m.run", epochs=2)
+    discerna.resume(done.run, epochs=2)
     assert compiled == [(8, "max-autotune")] * 3
 
 
-def test_a_trial_changes_nothing_of_what_is_learned(pictures, tmp_path, compiled, worth_trying, monkeypatch):
-    given = {"model": "tiny", "train_data": pictures / "train", "valid_data": pictures / "valid", "epochs": 1}
-    discerna.train(**given, output=tmp_path / "tried")
+def test_a_trial_changes_nothing_of_what_is_learned(train, compiled, worth_trying, monkeypatch):
+    tried = train("tried", epochs=1)
+    assert compiled
     monkeypatch.undo()
-    discerna.train(**given, output=tmp_path / "plain")
-    one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("tried", "plain"))
-    assert one == other
+    assert weights(tried) == weights(train("plain", epochs=1))
 
 
 def test_a_copy_is_compiled_for_itself(compiled):
-    import copy
-
     holder = nn.Module()
     holder.network = nn.Linear(2, 2)
     holder.fast = CompiledNetwork(holder.network, "default", {1})
@@ -171,44 +159,21 @@ def test_a_copy_is_compiled_for_itself(compiled):
     assert set(holder.state_dict()) == {"network.weight", "network.bias"}
 
 
-def test_a_network_that_cannot_be_compiled_is_told(pictures, tmp_path, monkeypatch):
-    from torch._dynamo.exc import Unsupported
-
+def test_a_network_that_cannot_be_compiled_is_told(train, monkeypatch):
     def refuse(network, **how):
         raise Unsupported("a call of print\nin your forward")
 
     monkeypatch.setattr(torch, "compile", refuse)
-    with pytest.raises(
-        SettingsError, match=r"cannot be compiled: trainer\.compile=True; a call of print in your"
-    ):
-        discerna.train(
-            model="tiny",
-            train_data=pictures / "train",
-            valid_data=pictures / "valid",
-            output=tmp_path / "m",
-            batch_size=8,
-            trainer={"compile": True},
-        )
+    with pytest.raises(SettingsError, match=r"cannot be compiled: trainer\.compile=True; a call of print in"):
+        train(trainer={"compile": True})
 
 
 @pytest.mark.slow
-def test_the_compiler_itself(pictures, tmp_path):
-    done = discerna.train(
-        model="plain",
-        train_data=pictures / "train",
-        valid_data=pictures / "valid",
-        output=tmp_path / "m",
-        batch_size=8,
-        epochs=2,
-        trainer={"compile": True, "precision": "32-true"},
-    )
-    plain = discerna.train(
-        model="plain",
-        train_data=pictures / "train",
-        valid_data=pictures / "valid",
-        output=tmp_path / "plain",
-        batch_size=8,
-        epochs=2,
-        trainer={"precision": "32-true"},
-    )
+def test_the_compiler_itself(train):
+    before = counters["stats"]["unique_graphs"]
+    own = {"model": "plain", "trainer": {"precision": "32-true"}}
+    plain = train("plain", **own)
+    assert counters["stats"]["unique_graphs"] == before
+    done = train("compiled", **{**own, "trainer": {"compile": True, "precision": "32-true"}})
+    assert counters["stats"]["unique_graphs"] > before
     assert done.epochs[-1]["train_loss"] == pytest.approx(plain.epochs[-1]["train_loss"], rel=1e-3)

@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from discerna import environment
 from discerna import machine as machines
 from discerna.machine import Machine
 from discerna.progress import SILENT, Progress
@@ -67,7 +68,7 @@ def run(settings: EnvSettings, progress: Progress = SILENT) -> EnvResult:
         packages[name] = _version(name) or f"not installed (pip install 'discerna[{extra}]')"
     count = machines.processes(settings.trainer)
     choices = machines.choose(settings.trainer, settings.loading, count)
-    return EnvResult(settings.format, machines.describe(), packages, choices)
+    return EnvResult(settings.format, environment.describe_machine(), packages, choices)
 
 
 def _version(package: str) -> str | None:

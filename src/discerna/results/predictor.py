@@ -29,6 +29,7 @@ from discerna.images.loading import Batch, PictureDataset, begin, collate, read_
 from discerna.images.preprocessing import fit_picture
 from discerna.images.tensors import normalise, to_tensor
 from discerna.machine import Choice
+from discerna.memory import is_out_of_memory
 from discerna.networks.assembly import logits, trained_network
 from discerna.networks.products import fp32_products
 from discerna.networks.registration import own_names
@@ -270,7 +271,7 @@ def _failures(where: str, remedy: str) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         told = str(error)
-        if not machine.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         first = told.splitlines()[0][:120] if told else ""
         raise OutOfMemoryError("out of memory", where=where, accepted=first, remedy=remedy) from None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from discerna.errors import OutOfMemoryError, OutputError, ProcessError, SettingsError
-from discerna.machine import is_out_of_memory
+from discerna.memory import is_out_of_memory
 from discerna.settings.train import TrainSettings
 from discerna.training.compilation import is_of_compiler
 from discerna.training.keyed_loader import is_of_dead_worker

@@ -74,7 +74,7 @@ class StepClock(Callback):
         """From the end of a batch to that of the next one of the same epoch."""
         self._firsts: list[float] = []
         """From the beginning of an epoch to the end of its first batch."""
-        self._computing: list[float] = []
+        self.computing: list[float] = []
         """From the beginning of a batch, pictures being there, to its end."""
         self.children = 0
         """The most memory that reading processes had together."""
@@ -96,7 +96,7 @@ class StepClock(Callback):
         """Note the time; a GPU must have done its work."""
         wait_for(pl_module.device)
         now = self._clock()
-        self._computing.append(now - self._batch_began)
+        self.computing.append(now - self._batch_began)
         if self._last is None:
             self._firsts.append(now - self._epoch_began)
         else:
@@ -124,11 +124,6 @@ class StepClock(Callback):
     def first(self) -> float:
         """Seconds from the beginning of the first epoch to the end of its first batch."""
         return self._firsts[0]
-
-    @property
-    def computing(self) -> list[float]:
-        """Seconds that each batch took without its reading."""
-        return self._computing
 
 
 class ValidationClock(Callback):
